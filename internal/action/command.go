@@ -1,0 +1,369 @@
+package action
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tenterhook/tenterhook/internal/config"
+	"github.com/tenterhook/tenterhook/internal/expression"
+	"github.com/tenterhook/tenterhook/internal/job"
+)
+
+// path is where commands are looked for, and what they get as PATH.
+const path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// commandKeys are the keys that commands share.
+var commandKeys = []string{"shell", "env", "stdin", "dir", "files", "user", "limits", "timeout", "grace"}
+
+// commandSpec is what run: and exec: have in common.
+type commandSpec struct {
+	Env     config.Node    `yaml:"env"`
+	Stdin   config.Node    `yaml:"stdin"`
+	Dir     config.Text    `yaml:"dir"`
+	Files   config.Node    `yaml:"files"`
+	User    config.Node    `yaml:"user"`
+	Limits  config.Node    `yaml:"limits"`
+	Timeout *time.Duration `yaml:"timeout"`
+	Grace   *time.Duration `yaml:"grace"`
+}
+
+// command is a compiled run: or exec:.
+type command struct {
+	kind    string
+	argv    []*expression.Template // the first is constant
+	text    string                 // of run:, for people
+	env     []variable
+	files   []variable
+	stdin   *expression.Template // nil: the body
+	dir     string
+	timeout time.Duration
+	grace   time.Duration
+	output  int
+	secrets []string
+	mask    mask
+}
+
+type variable struct {
+	name  string
+	value *expression.Template
+}
+
+// The bounds and defaults of commands.
+const (
+	defaultTimeout = 10 * time.Minute
+	longestTimeout = 24 * time.Hour
+	defaultGrace   = 10 * time.Second
+	longestGrace   = 5 * time.Minute
+	defaultOutput  = 256 << 10
+	largestOutput  = 16 << 20
+	largestValue   = 128<<10 - 1 // MAX_ARG_STRLEN of the kernel, with the closing NUL
+	largestEnv     = 1536 << 10
+)
+
+func (c *command) Kind() string           { return c.kind }
+func (c *command) Timeout() time.Duration { return c.timeout }
+func (c *command) OutputLimit() int       { return c.output }
+
+// Retry of a command is none: what ran half may not bear to run twice.
+func (c *command) Retry() job.RetryPolicy {
+	return job.RetryPolicy{Attempts: 1, Initial: 10 * time.Second, Factor: 2, Max: time.Hour, Jitter: true}
+}
+
+// newCommand reads the keys that commands share.
+func newCommand(kind string, m *config.Map, rule config.Node, c Context) *command {
+	var spec commandSpec
+	m.Decode(&spec)
+	cmd := &command{kind: kind, timeout: defaultTimeout, grace: defaultGrace, output: defaultOutput, dir: c.Dir, secrets: c.Mask, mask: newMask(c.Mask)}
+	d := c.Diagnostics
+	if spec.Timeout != nil {
+		cmd.timeout = *spec.Timeout
+		if cmd.timeout <= 0 || cmd.timeout > longestTimeout {
+			d.Errorf(rule.Find("timeout"), "timeout is between 1ms and %s", longestTimeout)
+		}
+	}
+	if spec.Grace != nil {
+		cmd.grace = *spec.Grace
+		if cmd.grace > longestGrace {
+			d.Errorf(rule.Find("grace"), "grace is at most %s", longestGrace)
+		}
+	}
+	if !spec.User.IsZero() {
+		d.Errorf(rule.Key("user"), "user is part of the language, but this version does not carry it out yet")
+	}
+	cmd.readLimits(spec.Limits, d)
+	cmd.readDir(spec.Dir, d)
+	cmd.env = variables(spec.Env, c, true)
+	cmd.files = variables(spec.Files, c, false)
+	for _, f := range cmd.files {
+		if slices.ContainsFunc(cmd.env, func(v variable) bool { return v.name == f.name }) {
+			d.Errorf(spec.Files.Key(f.name), "%s is in env: too", f.name)
+		}
+	}
+	if !spec.Stdin.IsZero() {
+		cmd.stdin = template(spec.Stdin.Text(d), c)
+	}
+	return cmd
+}
+
+func (c *command) readLimits(node config.Node, d *config.Diagnostics) {
+	if node.IsZero() {
+		return
+	}
+	m := node.Map(d)
+	var spec struct {
+		Output *config.Size `yaml:"output"`
+	}
+	m.Decode(&spec)
+	for _, key := range []string{"memory", "cpu", "processes", "files", "file_size"} {
+		if m.Has(key) {
+			d.Errorf(node.Key(key), "limits.%s is part of the language, but this version does not carry it out yet", key)
+		}
+		m.Know(key)
+	}
+	m.Close()
+	if spec.Output != nil {
+		c.output = int(*spec.Output)
+		if c.output < 1024 || c.output > largestOutput {
+			d.Errorf(node.Find("output"), "output is between 1KiB and %dMiB", largestOutput>>20)
+		}
+	}
+}
+
+// readDir sets the folder the command runs in, which must be there.
+func (c *command) readDir(dir config.Text, d *config.Diagnostics) {
+	switch {
+	case dir.Value == "":
+		return
+	case strings.Contains(dir.Value, "${{"):
+		d.Errorf(dir, "dir is the same for every delivery").Hint("choose the folder in the script, from a variable")
+		return
+	case filepath.IsAbs(dir.Value):
+		c.dir = dir.Value
+	default:
+		c.dir = filepath.Join(c.dir, dir.Value)
+	}
+	info, err := os.Stat(c.dir)
+	switch {
+	case err != nil:
+		d.Errorf(dir, "folder %s does not exist", c.dir)
+	case !info.IsDir():
+		d.Errorf(dir, "%s is not a folder", c.dir)
+	}
+}
+
+// variables reads names with templates: env: or files:.
+func variables(node config.Node, c Context, env bool) []variable {
+	if !node.IsZero() && node.Kind() != config.KindMap && node.Kind() != config.KindNull {
+		c.Diagnostics.Errorf(node, "expected a mapping from names to values, found %s", node.Kind())
+	}
+	var out []variable
+	for _, e := range node.Entries() {
+		value := template(e.Value.Text(c.Diagnostics), c)
+		if value == nil {
+			continue
+		}
+		checkVariable(e.Key, value, env, c.Diagnostics)
+		out = append(out, variable{e.Key.Value, value})
+	}
+	return out
+}
+
+// dangerous are variables that change what a program is, not what it is told. From a payload
+// they would be code.
+var dangerous = []string{
+	"BASH_ENV", "ENV", "IFS", "PS4", "SHELLOPTS", "BASHOPTS", "GLOBIGNORE", "PATH", "HOME", "SHELL", "NODE_OPTIONS", "NODE_PATH", "PYTHONSTARTUP", "PYTHONPATH",
+	"PYTHONHOME", "PYTHONINSPECT", "PERL5OPT", "PERL5LIB", "PERLLIB", "RUBYOPT", "RUBYLIB", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "PAGER", "EDITOR",
+	"PROMPT_COMMAND", "CDPATH", "TMPDIR", "GCONV_PATH", "LOCPATH", "HOSTALIASES", "RESOLV_HOST_CONF",
+}
+
+func isDangerous(name string) bool {
+	for _, prefix := range []string{"LD_", "DYLD_", "BASH_FUNC_", "GIT_", "SSH_"} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return slices.Contains(dangerous, name)
+}
+
+func checkVariable(key config.Text, value *expression.Template, env bool, d *config.Diagnostics) {
+	name := key.Value
+	_, constant := value.Constant()
+	switch {
+	case !isVariableName(name):
+		d.Errorf(key, "%q is not the name of a variable: letters, digits and _", name)
+	case strings.HasPrefix(name, "HOOK_"):
+		d.Errorf(key, "names that begin with HOOK_ are set by the daemon")
+	case isDangerous(name) && (!constant || !env):
+		d.Errorf(key, "%s from a payload would run code of the sender's choice", name).Hint("a constant value is allowed; pass the sender's under another name")
+	}
+}
+
+func isVariableName(s string) bool {
+	for i, c := range s {
+		letter := c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+		if !letter && (i == 0 || c < '0' || c > '9') {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// find looks a program up as exec will: by name in path, otherwise from dir.
+func find(program, dir string) (string, error) {
+	if !strings.ContainsRune(program, '/') {
+		for _, folder := range filepath.SplitList(path) {
+			if candidate := filepath.Join(folder, program); executable(candidate) == nil {
+				return candidate, nil
+			}
+		}
+		return "", fmt.Errorf("program %q is not in %s", program, path)
+	}
+	if !filepath.IsAbs(program) {
+		program = filepath.Join(dir, program)
+	}
+	return program, executable(program)
+}
+
+func executable(program string) error {
+	info, err := os.Stat(program)
+	switch {
+	case err != nil:
+		return fmt.Errorf("program %s does not exist", program)
+	case info.IsDir():
+		return fmt.Errorf("program %s is a folder", program)
+	case info.Mode().Perm()&0o111 == 0:
+		return fmt.Errorf("program %s is not executable (chmod +x)", program)
+	}
+	return nil
+}
+
+// Prepare renders the command.
+func (c *command) Prepare(in *expression.Input, f Facts) (Prepared, error) {
+	p := &preparedCommand{command: c, facts: f, body: in.Request.Body, stdin: in.Request.Body}
+	for i, t := range c.argv {
+		s, _, err := t.Text(in)
+		if err == nil {
+			err = checkValue(s)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("argument %d: %w", i, err)
+		}
+		p.argv = append(p.argv, s)
+	}
+	if err := p.renderEnv(in); err != nil {
+		return nil, err
+	}
+	if c.stdin != nil {
+		s, _, err := c.stdin.Text(in)
+		if err != nil {
+			return nil, fmt.Errorf("stdin: %w", err)
+		}
+		p.stdin = []byte(s)
+	}
+	return p, nil
+}
+
+func (p *preparedCommand) renderEnv(in *expression.Input) error {
+	p.env, p.files = map[string]string{}, map[string]string{}
+	total := 0
+	for _, v := range p.command.env {
+		s, present, err := v.value.Text(in)
+		if err == nil {
+			err = checkValue(v.name + "=" + s)
+		}
+		if err != nil {
+			return fmt.Errorf("env %s: %w", v.name, err)
+		}
+		if total += len(v.name) + len(s) + 2; total > largestEnv {
+			return fmt.Errorf("env: all values together are larger than %d KiB: use stdin or files", largestEnv>>10)
+		}
+		if present {
+			p.env[v.name] = s
+		}
+	}
+	for _, v := range p.command.files {
+		s, _, err := v.value.Text(in)
+		if err != nil {
+			return fmt.Errorf("files %s: %w", v.name, err)
+		}
+		p.files[v.name] = s
+	}
+	return nil
+}
+
+// checkValue refuses what the kernel cannot pass.
+func checkValue(s string) error {
+	if strings.ContainsRune(s, 0) {
+		return fmt.Errorf("the value holds a NUL byte, which no argument or variable can")
+	}
+	if len(s) > largestValue {
+		return fmt.Errorf("the value is larger than %d KiB: use stdin or files", (largestValue+1)>>10)
+	}
+	return nil
+}
+
+// preparedCommand is a command with its values.
+type preparedCommand struct {
+	command *command
+	facts   Facts
+	argv    []string
+	env     map[string]string
+	files   map[string]string
+	stdin   []byte
+	body    []byte
+}
+
+// Describe implements Prepared.
+func (p *preparedCommand) Describe() map[string]any {
+	mask := p.command.mask
+	out := map[string]any{"dir": p.command.dir, "timeout": p.command.timeout.String(), "stdin_bytes": len(p.stdin)}
+	if p.command.kind == "run" {
+		out["run"] = mask.text(p.command.text)
+	} else {
+		argv := make([]string, len(p.argv))
+		for i, a := range p.argv {
+			argv[i] = mask.text(a)
+		}
+		out["exec"] = argv
+	}
+	env := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(p.env)) {
+		env[name] = mask.text(p.env[name])
+	}
+	out["env"] = env
+	if len(p.files) > 0 {
+		files := map[string]int{}
+		for name, content := range p.files {
+			files[name] = len(content)
+		}
+		out["file_bytes"] = files
+	}
+	return out
+}
+
+// environment is built from nothing: what the daemon was started with is not the command's.
+func (p *preparedCommand) environment(dir string) []string {
+	f := p.facts
+	env := map[string]string{
+		"PATH": path, "HOME": "/", "LANG": "C.UTF-8",
+		"HOOK_NAME": f.Hook, "HOOK_RULE": f.Rule, "HOOK_EVENT": strings.ReplaceAll(f.Event, "\x00", ""), "HOOK_DELIVERY": f.Delivery, "HOOK_JOB": f.Job,
+		"HOOK_ATTEMPT": fmt.Sprint(f.Attempt), "HOOK_PAYLOAD_FILE": filepath.Join(dir, payloadFile),
+	}
+	maps.Copy(env, identity())
+	maps.Copy(env, p.env)
+	for name := range p.files {
+		env[name] = filepath.Join(dir, "file-"+name)
+	}
+	out := make([]string, 0, len(env))
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		out = append(out, name+"="+env[name])
+	}
+	return out
+}
+
+const payloadFile = "payload"

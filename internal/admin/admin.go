@@ -1,0 +1,112 @@
+// Package admin is the daemon's own door: the JSON API under /api/v1, /healthz, /readyz and
+// /metrics on the admin listener, and the client that the command line uses.
+//
+// The door is closed by default. Who may enter depends on how they come:
+//
+//   - over a unix socket: root and the daemon's own user, as the kernel names the peer;
+//   - over TCP with a token configured: whoever sends it as "Authorization: Bearer";
+//   - over loopback TCP without a token: root and the daemon's own user. The kernel's table of
+//     connections (/proc/net/tcp, /proc/net/tcp6) says whose socket the other end is. A request
+//     that carries a proxy's headers is refused, because then the proxy's user would be asked;
+//   - over any other address without a token: nobody, and CheckExposure refuses to try.
+//
+// /healthz and /readyz are open. Requests whose Host is not ours are refused (DNS rebinding), so
+// are changes that a page of another origin asks for. The API lists, retries, cancels and
+// reloads; it cannot create or change commands, rules or secrets.
+package admin
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+)
+
+// Options is what Handler needs beside its Backend.
+type Options struct {
+	Listen  string       // as configured: decides which Host values are ours
+	Token   []byte       // nil: no token is configured
+	Hosts   []string     // further Host values (names without port) to answer to
+	Metrics http.Handler // served on /metrics; nil: 404
+	Log     *slog.Logger // audit lines and refusals; nil: discarded
+
+	// now and owner are replaced by tests only.
+	now   func() time.Time
+	owner int
+}
+
+// Handler serves the admin listener. It must be served by a server made with NewServer, which
+// tells it who is at the other end of a connection; without that only a token opens it.
+func Handler(b Backend, o Options) http.Handler {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.now == nil {
+		o.now = time.Now
+	}
+	if o.owner == 0 {
+		o.owner = os.Geteuid()
+	}
+	a := &api{backend: b, log: o.Log, now: o.now}
+	guarded := newGate(o).wrap(a.routes(o.Metrics))
+
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", a.healthz)
+	mux.HandleFunc("GET /readyz", a.readyz)
+	mux.Handle("/", guarded)
+	return harden(mux)
+}
+
+// NewServer returns a server for h with the admin listener's bounds. The caller serves and shuts
+// it down.
+func NewServer(h http.Handler, log *slog.Logger) *http.Server {
+	s := &http.Server{
+		Handler:           h,
+		ConnContext:       connContext,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second,
+		WriteTimeout:      60 * time.Second, // a reload may run the configuration's tests
+		IdleTimeout:       60 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+	}
+	if log != nil {
+		s.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
+	}
+	return s
+}
+
+// CheckExposure reports why listen must not be used: an address that others can reach, without
+// a token. It does not resolve names: of those only "localhost" counts as loopback.
+func CheckExposure(listen string, hasToken bool) error {
+	if _, ok := unixPath(listen); ok || hasToken {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return err
+	}
+	if isLoopback(host) {
+		return nil
+	}
+	return errors.New("an admin listener that is not loopback or a unix socket needs a token")
+}
+
+// harden sets the headers of every answer and bounds every body.
+func harden(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Cache-Control", "no-store")
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		next.ServeHTTP(w, r)
+	})
+}
+
+// maxBody bounds a request to the API; none needs more than a few bytes.
+const maxBody = 1 << 20

@@ -1,0 +1,58 @@
+package admin
+
+import (
+	"context"
+	"time"
+
+	"github.com/tenterhook/tenterhook/internal/config"
+	"github.com/tenterhook/tenterhook/internal/job"
+	"github.com/tenterhook/tenterhook/internal/store"
+)
+
+// Backend is what the API shows and asks for. The daemon implements it; every method is safe
+// for concurrent use and keeps to its context.
+//
+// Errors wrapping store.ErrNotFound, store.ErrFenced and store.ErrUnavailable are answered as
+// 404, 409 and 503. Any other error is logged and answered as a 500 that says nothing of it.
+type Backend interface {
+	Reader
+	// Counts returns how many jobs are in each state that has not ended.
+	Counts(ctx context.Context) (map[job.State]int, error)
+	// Ready reports whether a delivery could be committed just now: nil, or why not.
+	Ready(ctx context.Context) error
+	// Output returns what the running attempt of a job has written so far; false when none runs.
+	Output(id string) (output []byte, running bool)
+
+	// Retry gives an ended job another run of attempts, and returns it queued.
+	Retry(ctx context.Context, id string) (job.Job, error)
+	// Cancel ends a waiting job, or asks a running one to stop. It does not wait for the stop.
+	Cancel(ctx context.Context, id string) error
+	// Reload reads the configuration again. Problems in it are in the result, not in the error.
+	Reload(ctx context.Context) (ReloadResult, error)
+
+	// Hooks returns the hooks in file order.
+	Hooks() []HookInfo
+	// Status returns everything but Jobs, Ready and NotReady, which the handler asks for itself.
+	Status() Status
+}
+
+// Reader is the part of a store that lists and shows.
+type Reader interface {
+	Delivery(ctx context.Context, id string) (job.Delivery, error)
+	Deliveries(ctx context.Context, f store.Filter) ([]job.Delivery, error)
+	Job(ctx context.Context, id string) (job.Job, error)
+	Jobs(ctx context.Context, f store.Filter) ([]job.Job, error)
+	Attempts(ctx context.Context, id string) ([]job.Attempt, error)
+}
+
+// ReloadResult says what a reload did. With a problem (not only warnings) among Problems
+// nothing was changed.
+type ReloadResult struct {
+	Changed      bool   // another configuration runs now
+	Digest       string // of the one that runs now
+	Problems     []config.Diagnostic
+	NeedsRestart []string // changed keys that only a restart applies
+}
+
+// storeWait bounds one question to the store, so that a stuck disk cannot collect requests.
+const storeWait = 10 * time.Second

@@ -1,0 +1,186 @@
+package admin
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// gate decides who may use the API. It is the only place that does.
+type gate struct {
+	digest [sha256.Size]byte // of the token
+	token  bool              // one is configured
+	hosts  []string          // lower case, no port
+	owner  int               // the uid that may enter beside root
+	tries  *tries
+	cross  *http.CrossOriginProtection
+	log    *slog.Logger
+	now    func() time.Time
+}
+
+func newGate(o Options) *gate {
+	g := &gate{
+		hosts: []string{"localhost", "127.0.0.1", "::1"},
+		owner: o.owner, tries: newTries(), cross: http.NewCrossOriginProtection(), log: o.Log, now: o.now,
+	}
+	if len(o.Token) > 0 {
+		g.token, g.digest = true, sha256.Sum256(o.Token)
+	}
+	if host, _, err := net.SplitHostPort(o.Listen); err == nil && host != "" {
+		g.hosts = append(g.hosts, hostName(host))
+	}
+	for _, host := range o.Hosts {
+		g.hosts = append(g.hosts, hostName(host))
+	}
+	return g
+}
+
+// wrap lets a request through to next when its host, its origin and its sender are right, in
+// this order: what a foreign page makes a browser ask for never gets as far as the token.
+func (g *gate) wrap(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		peer := peerOf(r.Context())
+		if !peer.unix && !g.ourHost(r) {
+			g.log.WarnContext(r.Context(), "admin request refused", "reason", "host", "host", r.Host, "remote", r.RemoteAddr)
+			refuse(w, http.StatusMisdirectedRequest, "this host name is not one of ours")
+			return
+		}
+		if err := g.cross.Check(r); err != nil {
+			g.log.WarnContext(r.Context(), "admin request refused", "reason", "cross-origin", "origin", r.Header.Get("Origin"), "remote", r.RemoteAddr)
+			refuse(w, http.StatusForbidden, "a page of another origin may not change anything here")
+			return
+		}
+		who, err := g.admit(r, peer)
+		if err != nil {
+			g.refuse(w, r, err)
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), whoKey{}, who)))
+	})
+}
+
+// The reasons of a refusal, for the log and, where that helps nobody but the owner, the answer.
+var (
+	errTooMany = errors.New("too many wrong tokens from this address")
+	errNoToken = errors.New("a token is needed")
+	errToken   = errors.New("wrong token")
+	errProxied = errors.New("the request came through a proxy; without a token only direct ones are taken")
+	errPeer    = errors.New("only root and the daemon's own user may enter without a token")
+)
+
+func (g *gate) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	g.log.WarnContext(r.Context(), "admin request refused", "reason", err, "path", r.URL.Path, "remote", r.RemoteAddr)
+	if errors.Is(err, errTooMany) {
+		refuse(w, http.StatusTooManyRequests, errTooMany.Error())
+		return
+	}
+	w.Header().Set("WWW-Authenticate", `Bearer realm="tenterhook"`)
+	for _, told := range []error{errNoToken, errToken, errProxied, errPeer} {
+		if errors.Is(err, told) {
+			refuse(w, http.StatusUnauthorized, told.Error())
+			return
+		}
+	}
+	refuse(w, http.StatusUnauthorized, "")
+}
+
+// admit returns who asks, or why they may not.
+func (g *gate) admit(r *http.Request, peer peer) (who string, err error) {
+	switch {
+	case peer.unix:
+		return g.admitUser(peer.uid())
+	case g.token:
+		return g.admitToken(r)
+	}
+	for _, name := range proxyHeaders {
+		if len(r.Header.Values(name)) > 0 {
+			return "", errProxied
+		}
+	}
+	return g.admitUser(peer.uid())
+}
+
+// proxyHeaders are what a proxy in front of a loopback listener adds. The connection is then the
+// proxy's, and says nothing about who asks.
+var proxyHeaders = []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip"}
+
+func (g *gate) admitUser(uid int, err error) (string, error) {
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", errPeer, err)
+	}
+	if uid != 0 && uid != g.owner {
+		return "", fmt.Errorf("%w: uid %d", errPeer, uid)
+	}
+	return fmt.Sprintf("uid %d", uid), nil
+}
+
+// admitToken compares digests, so that neither the length nor a common beginning can be timed.
+func (g *gate) admitToken(r *http.Request) (string, error) {
+	from := remoteIP(r)
+	given := r.Header.Values("Authorization")
+	if len(given) == 0 {
+		return "", errNoToken
+	}
+	if !g.tries.allowed(from, g.now()) {
+		return "", errTooMany
+	}
+	scheme, token, _ := strings.Cut(given[0], " ")
+	digest := sha256.Sum256([]byte(token))
+	right := subtle.ConstantTimeCompare(digest[:], g.digest[:]) == 1
+	if len(given) != 1 || !strings.EqualFold(scheme, "Bearer") || !right {
+		g.tries.failed(from, g.now())
+		return "", errToken
+	}
+	return "token", nil
+}
+
+// ourHost reports whether the request was meant for this listener: a name of ours, or the very
+// address it came in on. A page cannot make a browser send either for its own name.
+func (g *gate) ourHost(r *http.Request) bool {
+	host := r.Host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	host = hostName(host)
+	if slices.Contains(g.hosts, host) {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if err != nil || !ok {
+		return false
+	}
+	addr, err := netip.ParseAddrPort(local.String())
+	return err == nil && addr.Addr().Unmap() == ip.Unmap()
+}
+
+// hostName is a host as it is compared: lower case, without brackets or a final dot.
+func hostName(host string) string {
+	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	return strings.ToLower(strings.TrimSuffix(host, "."))
+}
+
+func remoteIP(r *http.Request) netip.Addr {
+	addr, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return addr.Addr().Unmap()
+}
+
+type whoKey struct{}
+
+// whoIs names who the gate let in, for the audit line.
+func whoIs(r *http.Request) string {
+	who, _ := r.Context().Value(whoKey{}).(string)
+	return who
+}

@@ -1,0 +1,89 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+
+	"github.com/tenterhook/tenterhook/internal/job"
+	"github.com/tenterhook/tenterhook/internal/store"
+)
+
+// The headers of jobs/{id}/output.
+const (
+	headerState   = "Tenterhook-Job-State"
+	headerAttempt = "Tenterhook-Attempt"
+)
+
+// jobOutput answers the exact output of the last attempt, or of ?attempt=n; of a running one,
+// what it has written so far.
+func (a *api) jobOutput(w http.ResponseWriter, r *http.Request, q url.Values) {
+	id, ok := known(w, r)
+	if !ok {
+		return
+	}
+	n := 0
+	if s := q.Get("attempt"); s != "" {
+		var err error
+		if n, err = strconv.Atoi(s); err != nil || n < 1 {
+			refuse(w, http.StatusBadRequest, "attempt must be a number from 1")
+			return
+		}
+	}
+	out, err := a.output(r.Context(), id, n)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set(headerState, string(out.State))
+	w.Header().Set(headerAttempt, strconv.Itoa(out.Attempt))
+	_, _ = w.Write(out.Body) // a client that went away needs no answer
+}
+
+// output picks the output of attempt n, 0 for the last.
+func (a *api) output(ctx context.Context, id string, n int) (Output, error) {
+	j, attempts, err := a.jobWithOutput(ctx, id)
+	if err != nil {
+		return Output{}, err
+	}
+	return PickOutput(&j, attempts, n)
+}
+
+// PickOutput returns the output of attempt n of j, or of the last when n is 0: nothing when the
+// job has not started yet. The error wraps store.ErrNotFound when there is no attempt n.
+func PickOutput(j *job.Job, attempts []job.Attempt, n int) (Output, error) {
+	if n == 0 && len(attempts) == 0 {
+		return Output{State: j.State}, nil
+	}
+	at := len(attempts) - 1
+	if n != 0 {
+		at = slices.IndexFunc(attempts, func(a job.Attempt) bool { return a.N == n })
+	}
+	if at < 0 {
+		return Output{}, fmt.Errorf("attempt %d of job %s: %w", n, j.ID, store.ErrNotFound)
+	}
+	return Output{State: j.State, Attempt: attempts[at].N, Body: attempts[at].Output}, nil
+}
+
+// jobWithOutput returns a job and its attempts, the running one with what it has written so
+// far. The live output is asked for first and the attempts last: an attempt that ends in between
+// is found finished, with its output in the store.
+func (a *api) jobWithOutput(ctx context.Context, id string) (job.Job, []job.Attempt, error) {
+	live, running := a.backend.Output(id)
+	j, err := a.backend.Job(ctx, id)
+	if err != nil {
+		return job.Job{}, nil, err
+	}
+	attempts, err := a.backend.Attempts(ctx, id)
+	if err != nil {
+		return job.Job{}, nil, err
+	}
+	if last := len(attempts) - 1; running && last >= 0 && attempts[last].FinishedAt.IsZero() {
+		attempts[last].Output = live
+	}
+	return j, attempts, nil
+}

@@ -1,0 +1,255 @@
+package admin
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/tenterhook/tenterhook/internal/config"
+	"github.com/tenterhook/tenterhook/internal/job"
+)
+
+// The structs of this file are the JSON of the API, of the command line's --json and, later, of
+// its event stream. Their field names are an interface: they change only by addition.
+
+// Time is an instant as programs read it: RFC 3339 in UTC with milliseconds. The zero Time is
+// null.
+type Time struct{ time.Time }
+
+// timeLayout has exactly three digits of a second.
+const timeLayout = "2006-01-02T15:04:05.000Z07:00"
+
+// String returns the instant as the JSON has it, without quotes; "" when zero.
+func (t Time) String() string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(timeLayout)
+}
+
+// MarshalJSON implements json.Marshaler.
+func (t Time) MarshalJSON() ([]byte, error) {
+	if t.IsZero() {
+		return []byte("null"), nil
+	}
+	return []byte(`"` + t.String() + `"`), nil
+}
+
+// UnmarshalJSON implements json.Unmarshaler. It takes every RFC 3339 time.
+func (t *Time) UnmarshalJSON(b []byte) error {
+	if string(b) == "null" {
+		*t = Time{}
+		return nil
+	}
+	at, err := time.Parse(time.RFC3339Nano, strings.Trim(string(b), `"`))
+	*t = Time{at}
+	return err
+}
+
+// Delivery is one verified request, as lists show it.
+type Delivery struct {
+	ID         string   `json:"id"`
+	Hook       string   `json:"hook"`
+	Key        string   `json:"key"`
+	Event      string   `json:"event"`
+	ReceivedAt Time     `json:"received_at"`
+	Outcome    string   `json:"outcome"`
+	Origin     string   `json:"origin"`
+	Method     string   `json:"method"`
+	Path       string   `json:"path"`
+	IP         string   `json:"ip"`
+	Size       int      `json:"size"`   // of the body, in bytes
+	Secret     int      `json:"secret"` // position of the secret that matched; -1: the scheme has none
+	Config     string   `json:"config"`
+	Jobs       []string `json:"jobs"`
+}
+
+// DeliveryDetail is one delivery with everything but its body.
+type DeliveryDetail struct {
+	Delivery
+	Query    string              `json:"query"`
+	Headers  map[string][]string `json:"headers"`
+	Withheld []string            `json:"withheld"` // headers that carried a signature or secret: not kept
+	Params   map[string]string   `json:"params"`
+	Rules    []job.RuleVerdict   `json:"rules"`
+}
+
+// Job is one rule that matched one delivery.
+type Job struct {
+	ID             string    `json:"id"`
+	Delivery       string    `json:"delivery"`
+	Hook           string    `json:"hook"`
+	Rule           string    `json:"rule"`
+	State          job.State `json:"state"`
+	Reason         string    `json:"reason"`
+	Attempt        int       `json:"attempt"`
+	RunAt          Time      `json:"run_at"`
+	CreatedAt      Time      `json:"created_at"`
+	StartedAt      Time      `json:"started_at"`
+	FinishedAt     Time      `json:"finished_at"`
+	ExitCode       *int      `json:"exit_code"`
+	Error          string    `json:"error"`
+	ConcurrencyKey string    `json:"concurrency_key"`
+	SupersededBy   string    `json:"superseded_by"`
+	ReplayOf       string    `json:"replay_of"`
+	Node           string    `json:"node"`
+}
+
+// JobDetail is one job with its attempts, first to last.
+type JobDetail struct {
+	Job
+	Attempts []Attempt `json:"attempts"`
+}
+
+// Attempt is one try of a job. Bytes of the output that are not UTF-8 are U+FFFD here; the
+// exact bytes are at jobs/{id}/output.
+type Attempt struct {
+	N          int    `json:"n"`
+	StartedAt  Time   `json:"started_at"`
+	FinishedAt Time   `json:"finished_at"`
+	ExitCode   *int   `json:"exit_code"`
+	Signal     string `json:"signal"`
+	Status     int    `json:"status"`
+	Error      string `json:"error"`
+	Output     string `json:"output"`
+}
+
+// Diagnostic is one problem or warning of a configuration.
+type Diagnostic struct {
+	Severity string   `json:"severity"` // problem, warning
+	File     string   `json:"file"`
+	Line     int      `json:"line"`   // from 1; 0 when it has no place
+	Column   int      `json:"column"` // from 1, in characters
+	Message  string   `json:"message"`
+	Hints    []string `json:"hints"`
+	Source   string   `json:"source"` // the line, with secrets masked
+}
+
+// Reload is the answer to POST reload.
+type Reload struct {
+	Changed      bool         `json:"changed"`
+	Digest       string       `json:"digest"` // of the configuration that runs now
+	Problems     []Diagnostic `json:"problems"`
+	NeedsRestart []string     `json:"needs_restart"` // what was changed and is not applied, such as "server.listen"
+}
+
+// Status is how the daemon is.
+type Status struct {
+	Version   string       `json:"version"`
+	PID       int          `json:"pid"`
+	StartedAt Time         `json:"started_at"`
+	LastRunAt Time         `json:"last_run_at"` // when the run before was last known to listen; null on the first run
+	Listen    []string     `json:"listen"`
+	Store     string       `json:"store"`
+	Config    ConfigStatus `json:"config"`
+	Hooks     int          `json:"hooks"`
+	Workers   int          `json:"workers"`
+	Ready     bool         `json:"ready"`
+	NotReady  string       `json:"not_ready"` // why not, in words
+	// Jobs counts those that have not ended, by state.
+	Jobs map[job.State]int `json:"jobs"`
+}
+
+// ConfigStatus is which configuration runs and how the last reload went.
+type ConfigStatus struct {
+	Files        []string     `json:"files"`
+	Digest       string       `json:"digest"`
+	LoadedAt     Time         `json:"loaded_at"`      // when what runs now was loaded
+	LastReloadAt Time         `json:"last_reload_at"` // of the last try, also one that was refused
+	LastReloadOK bool         `json:"last_reload_ok"`
+	Problems     []Diagnostic `json:"problems"` // of the last try
+	NeedsRestart []string     `json:"needs_restart"`
+}
+
+// HookInfo is one hook as configured, with nothing of its secrets but their number.
+type HookInfo struct {
+	Name     string     `json:"name"`
+	Path     string     `json:"path"`
+	Provider string     `json:"provider"`
+	Scheme   string     `json:"scheme"`
+	Methods  []string   `json:"methods"`
+	MaxBody  int64      `json:"max_body"` // bytes
+	Enabled  bool       `json:"enabled"`
+	Open     bool       `json:"open"` // verify: none
+	Secrets  int        `json:"secrets"`
+	Rules    []RuleInfo `json:"rules"`
+}
+
+// RuleInfo is one rule of a hook.
+type RuleInfo struct {
+	Name        string  `json:"name"`
+	Match       string  `json:"match"` // the expression; "" matches everything
+	Action      string  `json:"action"`
+	Timeout     float64 `json:"timeout"` // seconds
+	Attempts    int     `json:"attempts"`
+	Concurrency int     `json:"concurrency"` // jobs of one key at once; 0 is no bound
+}
+
+// NewDelivery is the wire form of d.
+func NewDelivery(d *job.Delivery) Delivery {
+	return Delivery{
+		ID: d.ID, Hook: d.Hook, Key: d.Key, Event: d.Event, ReceivedAt: Time{d.ReceivedAt},
+		Outcome: string(d.Outcome), Origin: d.Origin, Method: d.Method, Path: d.Path, IP: d.IP,
+		Size: d.Size, Secret: d.Secret, Config: d.Config, Jobs: slices.Clone(d.JobIDs),
+	}
+}
+
+// NewDeliveryDetail is the wire form of d with everything but its body.
+func NewDeliveryDetail(d *job.Delivery) DeliveryDetail {
+	header := d.Header
+	if header == nil {
+		header = http.Header{}
+	}
+	return DeliveryDetail{
+		Delivery: NewDelivery(d), Query: d.Query, Headers: header,
+		Withheld: d.Withheld, Params: d.Params, Rules: d.Verdicts,
+	}
+}
+
+// NewJob is the wire form of j.
+func NewJob(j *job.Job) Job {
+	return Job{
+		ID: j.ID, Delivery: j.Delivery, Hook: j.Hook, Rule: j.Rule, State: j.State, Reason: j.Reason,
+		Attempt: j.Attempt, RunAt: Time{j.RunAt}, CreatedAt: Time{j.CreatedAt},
+		StartedAt: Time{j.StartedAt}, FinishedAt: Time{j.FinishedAt}, ExitCode: j.ExitCode, Error: j.Error,
+		ConcurrencyKey: j.ConcurrencyKey, SupersededBy: j.SupersededBy, ReplayOf: j.ReplayOf, Node: j.Node,
+	}
+}
+
+// NewJobDetail is the wire form of j with its attempts.
+func NewJobDetail(j *job.Job, attempts []job.Attempt) JobDetail {
+	detail := JobDetail{Job: NewJob(j)}
+	for i := range attempts {
+		detail.Attempts = append(detail.Attempts, newAttempt(&attempts[i]))
+	}
+	return detail
+}
+
+func newAttempt(a *job.Attempt) Attempt {
+	return Attempt{
+		N: a.N, StartedAt: Time{a.StartedAt}, FinishedAt: Time{a.FinishedAt}, ExitCode: a.ExitCode,
+		Signal: a.Signal, Status: a.Status, Error: a.Error, Output: text(a.Output),
+	}
+}
+
+// text is b as a string that JSON can hold.
+func text(b []byte) string {
+	if utf8.Valid(b) {
+		return string(b)
+	}
+	return strings.ToValidUTF8(string(b), "�")
+}
+
+// NewDiagnostics is the wire form of a configuration's problems and warnings.
+func NewDiagnostics(all []config.Diagnostic) []Diagnostic {
+	var out []Diagnostic
+	for _, d := range all {
+		out = append(out, Diagnostic{
+			Severity: d.Severity.String(), File: d.Pos.File, Line: d.Pos.Line, Column: d.Pos.Col,
+			Message: d.Message, Hints: d.Hints, Source: d.Source,
+		})
+	}
+	return out
+}

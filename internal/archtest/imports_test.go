@@ -1,0 +1,96 @@
+// Package archtest holds the import table of the program as a test: arrows only go down.
+package archtest
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/tenterhook/tenterhook/"
+
+// mayImport lists, for each package, the packages of this program it may import outside tests.
+// A package that is not listed is a test failure: decide where it belongs, then add it.
+var mayImport = map[string][]string{
+	"cmd/tenterhook":           {"internal/cli"},
+	"internal/cli":             {"internal/daemon", "internal/admin", "internal/hook", "internal/provider", "internal/request", "internal/config", "internal/job", "internal/store", "internal/store/sqlite"},
+	"internal/daemon":          {"internal/admin", "internal/ingress", "internal/worker", "internal/hook", "internal/action", "internal/config", "internal/job", "internal/store", "internal/store/sqlite"},
+	"internal/ingress":         {"internal/hook", "internal/request", "internal/job", "internal/store"},
+	"internal/worker":          {"internal/action", "internal/job", "internal/store"},
+	"internal/admin":           {"internal/config", "internal/job", "internal/store"},
+	"internal/hook":            {"internal/provider", "internal/verify", "internal/expression", "internal/action", "internal/request", "internal/config", "internal/job"},
+	"internal/provider":        {"internal/verify", "internal/request", "internal/job"},
+	"internal/action":          {"internal/expression", "internal/request", "internal/config", "internal/job"},
+	"internal/expression":      {"internal/request"},
+	"internal/verify":          {"internal/request"},
+	"internal/store/sqlite":    {"internal/store", "internal/job"},
+	"internal/store/storetest": {"internal/store", "internal/job"},
+	"internal/store":           {"internal/job"},
+	"internal/request":         {},
+	"internal/config":          {},
+	"internal/job":             {},
+	"internal/archtest":        {},
+}
+
+func TestImports_OnlyGoDownTheTable(t *testing.T) {
+	root := filepath.Join("..", "..")
+	seen := map[string]bool{}
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && (strings.HasPrefix(entry.Name(), ".") && path != root || entry.Name() == "testdata") {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		rel, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		pkg := filepath.ToSlash(filepath.Dir(rel))
+		seen[pkg] = true
+		checkFile(t, path, pkg)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pkg := range mayImport {
+		if !seen[pkg] && pkg != "internal/archtest" {
+			t.Errorf("the table lists %s, which does not exist", pkg)
+		}
+	}
+}
+
+func checkFile(t *testing.T, path, pkg string) {
+	t.Helper()
+	allowed, listed := mayImport[pkg]
+	if !listed {
+		t.Errorf("package %s is not in the import table", pkg)
+		return
+	}
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, spec := range file.Imports {
+		imported, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name, ours := strings.CutPrefix(imported, module)
+		if ours && !slices.Contains(allowed, name) {
+			t.Errorf("%s imports %s, which the import table does not allow %s", path, name, pkg)
+		}
+		if strings.Contains(imported, "expr-lang/expr") && pkg != "internal/expression" {
+			t.Errorf("%s imports %s: only internal/expression knows the expression library", path, imported)
+		}
+	}
+}

@@ -1,0 +1,166 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/tenterhook/tenterhook/internal/admin"
+	"github.com/tenterhook/tenterhook/internal/config"
+)
+
+// env is everything a subcommand may touch.
+type env struct {
+	ctx            context.Context
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	out, err       look // of stdout and stderr
+	environ        []string
+	config         string            // path of the configuration file
+	model          *kong.Application // the command line itself, for completion
+	now            func() time.Time
+	openStore      func(ctx context.Context, path string) (reader, error)
+	every          time.Duration // pause between two looks at something live
+}
+
+// getenv returns an environment variable, "" when it is not set. The last of several wins, as
+// with a new process.
+func (e *env) getenv(name string) (value string) {
+	for _, line := range e.environ {
+		if n, v, ok := strings.Cut(line, "="); ok && n == name {
+			value = v
+		}
+	}
+	return value
+}
+
+// settings are the few things the commands need that ask the daemon.
+type settings struct {
+	listen string // of the daemon's admin listener
+	token  string
+	store  string // path of the SQLite file; "" when the store is none
+}
+
+// The defaults of the configuration that settings share with the daemon.
+const (
+	defaultListen = "127.0.0.1:9001"
+	defaultStore  = "sqlite:tenterhook.db"
+)
+
+// settings reads where the daemon is from the configuration file. Problems elsewhere in the
+// file do not matter: it must be possible to look at a daemon while its file is being mended.
+func (e *env) settings() (settings, error) {
+	file, problems := config.Load(config.Options{Path: e.config, Environ: e.environ})
+	if file == nil || file.Root.IsZero() {
+		return settings{}, e.unreadable(problems)
+	}
+	d := &config.Diagnostics{}
+	var in struct {
+		Listen string        `yaml:"listen"`
+		Token  config.Secret `yaml:"token"`
+	}
+	in.Listen = defaultListen
+	decodeSome(file.Root.Find("admin"), &in, d)
+	var kept struct {
+		URL string `yaml:"url"`
+	}
+	kept.URL = defaultStore
+	decodeSome(file.Root.Find("store"), &kept, d)
+	if d.Err() != nil {
+		d.Print(e.stderr, e.err.color)
+		return settings{}, said(exitConfig)
+	}
+	s := settings{listen: in.Listen, token: string(in.Token.Reveal())}
+	if path, ok := strings.CutPrefix(s.listen, "unix:"); ok {
+		s.listen = "unix:" + within(file.Dir, path)
+	}
+	if path, ok := strings.CutPrefix(kept.URL, "sqlite:"); ok {
+		s.store = within(file.Dir, path)
+	}
+	return s, nil
+}
+
+// decodeSome fills into from a mapping, leaving keys it does not know to others.
+func decodeSome(n config.Node, into any, d *config.Diagnostics) {
+	if !n.IsZero() && n.Kind() != config.KindNull {
+		n.Map(d).Decode(into)
+	}
+}
+
+// unreadable is the error of a configuration file that cannot be read at all.
+func (e *env) unreadable(problems *config.Diagnostics) error {
+	if _, err := os.Stat(e.config); errors.Is(err, fs.ErrNotExist) {
+		return broken(fmt.Errorf("there is no configuration file %q", e.config), "name it with -c FILE or in TENTERHOOK_CONFIG")
+	}
+	problems.Print(e.stderr, e.err.color)
+	return said(exitConfig)
+}
+
+// within makes a path of the configuration file one of the process: it starts at the file's
+// folder.
+func within(dir, path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
+}
+
+// daemon calls do with a client of the running daemon.
+func (e *env) daemon(do func(*admin.Client) error) error {
+	s, err := e.settings()
+	if err != nil {
+		return err
+	}
+	client := admin.NewClient(s.listen, s.token)
+	defer client.Close()
+	return withHints(do(client), s)
+}
+
+// reading calls do with the running daemon or, when none answers, with its store. Then do runs
+// again from the start, so it prints only once it has everything.
+func (e *env) reading(do func(source) error) error {
+	s, err := e.settings()
+	if err != nil {
+		return err
+	}
+	client := admin.NewClient(s.listen, s.token)
+	defer client.Close()
+	err = do(client)
+	if !admin.Dead(err) {
+		return withHints(err, s)
+	}
+	if _, statErr := os.Stat(s.store); s.store == "" || statErr != nil {
+		return withHints(err, s)
+	}
+	kept, openErr := e.openStore(e.ctx, s.store)
+	if openErr != nil {
+		return fail(fmt.Errorf("read %q while the daemon is down: %w", s.store, openErr))
+	}
+	defer kept.Close()
+	e.say("the daemon is not running, reading %s", printable(s.store))
+	return do(stored{kept})
+}
+
+// withHints adds the exit status and hints to an error of the daemon.
+func withHints(err error, s settings) error {
+	var refused *admin.Problem
+	switch {
+	case errors.Is(err, admin.ErrUnreachable):
+		return &failure{exitUnreachable, err, []string{`is "tenterhook serve" running?`, "its address is admin.listen in the configuration file: " + s.listen}}
+	case errors.As(err, &refused) && refused.Status == http.StatusUnauthorized:
+		if s.token != "" {
+			return fail(err, "admin.token in the configuration file is not the one the daemon started with")
+		}
+		return fail(err, "run this as root or as the daemon's user, or set admin.token in the configuration file")
+	}
+	return err
+}

@@ -1,0 +1,257 @@
+package cli
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tenterhook/tenterhook/internal/daemon"
+	"github.com/tenterhook/tenterhook/internal/hook"
+	"github.com/tenterhook/tenterhook/internal/job"
+	"github.com/tenterhook/tenterhook/internal/request"
+)
+
+// explainCmd is "explain".
+type explainCmd struct {
+	Delivery string `arg:"" optional:"" help:"Id of a stored delivery."`
+	Request  string `placeholder:"FILE" help:"Request to explain instead: a JSON file with method, url, headers and body or body_base64; - is standard input."`
+	At       string `placeholder:"TIME" help:"The clock, for signatures with a time: RFC 3339 or seconds since 1970. Default: now."`
+	JSON     bool   `name:"json" help:"Print one JSON document."`
+}
+
+// Help is the longer text of the command.
+func (explainCmd) Help() string {
+	return `Says what the hooks would do with a request, and why: its verification, its delivery key, each rule's verdict with the values that decided it, and what would run. Nothing is run, and --request needs no daemon.
+
+  tenterhook explain --request request.json
+  tenterhook explain 019b2c7e`
+}
+
+// Run explains.
+func (c explainCmd) Run(e *env) error {
+	conf, err := e.load()
+	if err != nil {
+		return err
+	}
+	var x hook.Explanation
+	switch {
+	case (c.Request == "") == (c.Delivery == ""):
+		return misuse(errors.New("explain wants the id of a delivery, or --request FILE"))
+	case c.Request != "":
+		x, err = c.explainRequest(e, conf)
+	default:
+		x, err = c.explainDelivery(e, conf)
+	}
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return writeJSON(e.stdout, x)
+	}
+	printExplanation(e, x)
+	return nil
+}
+
+// requestFile is what --request reads.
+type requestFile struct {
+	Method     string            `json:"method"`
+	URL        string            `json:"url"`
+	Headers    map[string]values `json:"headers"`
+	Body       *string           `json:"body"`
+	BodyBase64 *string           `json:"body_base64"`
+}
+
+// values is one text or a list of them.
+type values []string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (v *values) UnmarshalJSON(data []byte) error {
+	var one string
+	if err := json.Unmarshal(data, &one); err == nil {
+		*v = values{one}
+		return nil
+	}
+	return json.Unmarshal(data, (*[]string)(v))
+}
+
+func (c explainCmd) explainRequest(e *env, conf *daemon.Config) (hook.Explanation, error) {
+	at, err := c.clock(e)
+	if err != nil {
+		return hook.Explanation{}, err
+	}
+	r, err := c.readRequest(e)
+	if err != nil {
+		return hook.Explanation{}, fail(fmt.Errorf("read %q: %w", c.Request, err), `a request file is {"method":"POST","url":"/path","headers":{},"body":""}`)
+	}
+	r.ReceivedAt = at
+	h, params := conf.Hooks.Lookup(r.Path)
+	if h == nil {
+		return hook.Explanation{}, fail(fmt.Errorf("no hook has the path %q", r.Path), "the daemon would answer 404", "paths: "+paths(conf))
+	}
+	r.Params, r.Format = params, h.Format
+	return h.Explain(r, at), nil
+}
+
+func (c explainCmd) clock(e *env) (time.Time, error) {
+	if c.At == "" {
+		return e.now(), nil
+	}
+	if seconds, err := strconv.ParseInt(c.At, 10, 64); err == nil {
+		return time.Unix(seconds, 0).UTC(), nil
+	}
+	at, err := time.Parse(time.RFC3339Nano, c.At)
+	if err != nil {
+		return at, misuse(fmt.Errorf("%q is not a time", c.At), "such as 2026-01-02T15:04:05Z or 1767366245")
+	}
+	return at, nil
+}
+
+func (c explainCmd) readRequest(e *env) (*request.Request, error) {
+	in := e.stdin
+	if c.Request != "-" {
+		f, err := os.Open(c.Request)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		in = f
+	}
+	data, err := io.ReadAll(io.LimitReader(in, maxSent))
+	if err != nil {
+		return nil, err
+	}
+	var file requestFile
+	if err := json.Unmarshal(data, &file); err != nil {
+		return nil, err
+	}
+	return file.request()
+}
+
+func (f requestFile) request() (*request.Request, error) {
+	u, err := url.Parse(f.URL)
+	if err != nil {
+		return nil, err
+	}
+	r := &request.Request{
+		Method: f.Method, Path: u.Path, RawQuery: u.RawQuery, Host: u.Host, Header: http.Header{}, IP: netip.AddrFrom4([4]byte{127, 0, 0, 1}),
+	}
+	if r.Method == "" {
+		r.Method = http.MethodPost
+	}
+	for name, list := range f.Headers {
+		for _, value := range list {
+			r.Header.Add(name, value)
+		}
+	}
+	if r.Host == "" {
+		r.Host = r.Header.Get("Host")
+	}
+	switch {
+	case f.Body != nil && f.BodyBase64 != nil:
+		return nil, errors.New("body and body_base64 are both there")
+	case f.Body != nil:
+		r.Body = []byte(*f.Body)
+	case f.BodyBase64 != nil:
+		if r.Body, err = base64.StdEncoding.DecodeString(*f.BodyBase64); err != nil {
+			return nil, fmt.Errorf("body_base64: %w", err)
+		}
+	}
+	return r, nil
+}
+
+func paths(conf *daemon.Config) string {
+	var all []string
+	for _, h := range conf.Hooks.Hooks() {
+		all = append(all, h.Path)
+	}
+	return strings.Join(all, ", ")
+}
+
+// explainDelivery explains a stored delivery by the configuration as it is now.
+func (c explainCmd) explainDelivery(e *env, conf *daemon.Config) (hook.Explanation, error) {
+	var x hook.Explanation
+	err := e.reading(func(s source) error {
+		id, err := deliveryID(e.ctx, s, c.Delivery)
+		if err != nil {
+			return err
+		}
+		detail, err := s.Delivery(e.ctx, id)
+		if err != nil {
+			return err
+		}
+		body, err := s.Body(e.ctx, id)
+		if err != nil {
+			return err
+		}
+		h := conf.Hooks.Hook(detail.Hook)
+		if h == nil {
+			return fail(fmt.Errorf("hook %q of the delivery is no longer configured", detail.Hook))
+		}
+		x = h.ExplainStored(&job.Delivery{
+			ID: detail.ID, Hook: detail.Hook, Key: detail.Key, Event: detail.Event, ReceivedAt: detail.ReceivedAt.Time, Method: detail.Method,
+			Path: detail.Path, Query: detail.Query, IP: detail.IP, Header: detail.Headers, Params: detail.Params, Body: body, Secret: detail.Secret,
+		})
+		return nil
+	})
+	return x, err
+}
+
+// printExplanation writes it for people.
+func printExplanation(e *env, x hook.Explanation) {
+	verified := e.out.paint(green, "verified")
+	switch {
+	case !x.Verified:
+		verified = e.out.paint(red, "refused (401)") + ": " + printable(x.Reason)
+	case x.Secret >= 0:
+		verified += fmt.Sprintf(" by secret %d", x.Secret)
+	}
+	rows := [][2]string{{"hook", x.Hook}, {"delivery key", x.DeliveryKey}, {"event", x.Event}}
+	if x.PayloadError != "" {
+		rows = append(rows, [2]string{"payload", x.PayloadError})
+	}
+	fmt.Fprintln(e.stdout, verified)
+	facts(e.stdout, e.out, rows...)
+	if x.Handshake != nil {
+		fmt.Fprintf(e.stdout, "\nhandshake, answered %d %s\n", x.Handshake.Status, printable(x.Handshake.Body))
+	}
+	for _, r := range x.Rules {
+		printRule(e, r)
+	}
+}
+
+func printRule(e *env, r hook.RuleExplanation) {
+	how := map[job.Verdict]style{job.Match: green, job.NoMatch: faint, job.Error: red}[r.Verdict]
+	fmt.Fprintf(e.stdout, "\n%s  %s\n", e.out.paint(bold, "rule "+printable(r.Rule)), e.out.paint(how, string(r.Verdict)))
+	if r.Error != "" {
+		fmt.Fprintf(e.stdout, "  %s\n", e.out.paint(red, printable(r.Error)))
+	}
+	for _, v := range r.Values {
+		shown := "error: " + v.Error
+		if v.Error == "" {
+			text, err := json.Marshal(v.Value)
+			shown = string(text)
+			if err != nil {
+				shown = fmt.Sprint(v.Value)
+			}
+		}
+		fmt.Fprintf(e.stdout, "  %s = %s\n", printable(v.Expr), printable(shown))
+	}
+	if r.ConcurrencyKey != "" {
+		fmt.Fprintf(e.stdout, "  concurrency key %s\n", printable(r.ConcurrencyKey))
+	}
+	if r.Action != nil {
+		text, err := json.MarshalIndent(r.Action, "  ", "  ")
+		if err == nil {
+			fmt.Fprintf(e.stdout, "  would run %s\n", printableText(string(text)))
+		}
+	}
+}

@@ -1,0 +1,102 @@
+package cli
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/tenterhook/tenterhook/internal/admin"
+	"github.com/tenterhook/tenterhook/internal/config"
+	"github.com/tenterhook/tenterhook/internal/job"
+	"github.com/tenterhook/tenterhook/internal/store"
+	"github.com/tenterhook/tenterhook/internal/store/sqlite"
+)
+
+// The transcripts in testdata/script run the whole program as a process. Two commands are
+// theirs: "fill FILE" makes a store with one delivery and its two jobs, and "daemon FILE SOCKET"
+// serves such a store on a unix socket until the script ends.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: filepath.Join("testdata", "script"),
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("TZ", "UTC")
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"fill": func(ts *testscript.TestScript, _ bool, args []string) {
+				s := openFilled(ts, args[0])
+				ts.Check(s.Close())
+			},
+			"daemon": func(ts *testscript.TestScript, _ bool, args []string) {
+				serve(ts, openFilled(ts, args[0]), "unix:"+ts.MkAbs(args[1]))
+			},
+		},
+	})
+}
+
+// openFilled makes a store with the jobs …11, which failed, and …12, which waits.
+func openFilled(ts *testscript.TestScript, file string) *sqlite.Store {
+	ctx, now := context.Background(), time.Now()
+	s, err := sqlite.Open(ctx, ts.MkAbs(file), sqlite.Options{})
+	ts.Check(err)
+	d := &job.Delivery{
+		ID: id(1), Hook: "site", Key: "k1", Window: time.Hour, OnDuplicate: job.Skip, Event: "push", ReceivedAt: now.Add(-2 * time.Minute),
+		Outcome: job.Accepted, Origin: "request", Method: "POST", Path: "/github", IP: "192.0.2.1",
+		Header: http.Header{"Content-Type": {"application/json"}}, Withheld: []string{"X-Hub-Signature-256"},
+		Body: []byte(`{"ref":"refs/heads/main"}`), Size: 25, Config: "0123456789ab",
+		Verdicts: []job.RuleVerdict{{Rule: "deploy", Verdict: job.Match}, {Rule: "announce", Verdict: job.Match}},
+	}
+	queued := func(n int, rule string) job.Job {
+		return job.Job{ID: id(n), Delivery: d.ID, Hook: d.Hook, Rule: rule, State: job.Queued, RunAt: d.ReceivedAt, CreatedAt: d.ReceivedAt}
+	}
+	_, err = s.Accept(ctx, d, []job.Job{queued(11, "deploy"), queued(12, "announce")})
+	ts.Check(err)
+	ts.Check(s.Start(ctx, store.StartMark{Job: id(11), Attempt: 1, At: now.Add(-time.Minute), Config: d.Config}))
+	ts.Check(s.Finish(ctx, store.Ended{
+		Job: id(11), Attempt: 1, At: now, ExitCode: exit(3), Error: "exit status 3", Output: []byte("building\nbroken\n"),
+		Next: job.Failed, Reason: "exit status 3",
+	}))
+	return s
+}
+
+// backend is a daemon's admin backend on a store, without workers.
+type backend struct{ *sqlite.Store }
+
+func (b backend) Output(string) ([]byte, bool) { return nil, false }
+func (b backend) Hooks() []admin.HookInfo      { return nil }
+func (b backend) Status() admin.Status {
+	return admin.Status{Version: "v1.2.3", PID: 7, StartedAt: admin.Time{Time: time.Now()}, Config: admin.ConfigStatus{Digest: "0123456789ab", LastReloadOK: true}, Hooks: 2}
+}
+
+func (b backend) Retry(ctx context.Context, id string) (job.Job, error) {
+	return b.Requeue(ctx, id, "retried", time.Now())
+}
+
+func (b backend) Cancel(ctx context.Context, id string) error {
+	return b.Settle(ctx, store.Settle{Job: id, At: time.Now(), Next: job.Cancelled, Reason: "cancelled"})
+}
+
+func (b backend) Reload(context.Context) (admin.ReloadResult, error) {
+	return admin.ReloadResult{Digest: "0123456789ab", Problems: []config.Diagnostic{
+		{Severity: config.Problem, Pos: config.Pos{File: "hooks.yaml", Line: 4, Col: 14}, Message: `unknown name "boddy"`, Hints: []string{`did you mean "body"?`}},
+	}}, nil
+}
+
+// serve answers for s at listen until the script ends.
+func serve(ts *testscript.TestScript, s *sqlite.Store, listen string) {
+	l, err := admin.Listen(listen)
+	ts.Check(err)
+	server := admin.NewServer(admin.Handler(backend{s}, admin.Options{Listen: listen, Log: slog.New(slog.DiscardHandler)}), nil)
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(l) }()
+	ts.Defer(func() {
+		_ = server.Close()
+		<-done
+		ts.Check(s.Close())
+	})
+}

@@ -1,0 +1,290 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/tenterhook/tenterhook/internal/config"
+	"github.com/tenterhook/tenterhook/internal/daemon"
+	"github.com/tenterhook/tenterhook/internal/hook"
+	"github.com/tenterhook/tenterhook/internal/job"
+	"github.com/tenterhook/tenterhook/internal/provider"
+	"github.com/tenterhook/tenterhook/internal/request"
+)
+
+// sendCmd is "send".
+type sendCmd struct {
+	Hook   string            `arg:"" help:"Name of the hook."`
+	Data   string            `placeholder:"JSON|@FILE" help:"Body to send; @- is standard input. Default: a sample of the hook's provider."`
+	Event  string            `placeholder:"NAME" help:"Event type, where the sender writes one."`
+	Sample string            `placeholder:"NAME" help:"Which of the provider's samples to send."`
+	Header map[string]string `short:"H" mapsep:"none" placeholder:"K=V" help:"Further header; repeatable."`
+	Param  map[string]string `mapsep:"none" placeholder:"K=V" help:"Value of a {param} of the hook's path; repeatable."`
+	ID     string            `name:"id" placeholder:"ID" help:"Delivery id. Default: a fresh one; an old one shows what a duplicate does."`
+	To     string            `placeholder:"URL" help:"Where to send it. Default: server.listen and the hook's path."`
+	JSON   bool              `name:"json" help:"Print one JSON document."`
+}
+
+// Help is the longer text of the command.
+func (sendCmd) Help() string {
+	return `Sends a delivery as the real sender would: signed with the hook's own secret, with its headers.
+
+  tenterhook send site
+  tenterhook send site --event push --data @push.json
+  tenterhook send site --sample ping --to https://hooks.example.com/github`
+}
+
+// sent is the JSON of the command.
+type sent struct {
+	URL     string      `json:"url"`
+	Status  int         `json:"status"`
+	Headers http.Header `json:"headers"`
+	Body    string      `json:"body"`
+	Millis  float64     `json:"ms"`
+}
+
+// The bounds of what is sent and of its answer.
+const (
+	maxSent    = 64 << 20
+	maxAnswer  = 1 << 20
+	sendWithin = 90 * time.Second
+)
+
+// Run sends.
+func (c sendCmd) Run(e *env) error {
+	conf, err := e.load()
+	if err != nil {
+		return err
+	}
+	h := conf.Hooks.Hook(c.Hook)
+	if h == nil {
+		return c.unknownHook(conf)
+	}
+	req, err := c.request(e, h)
+	if err != nil {
+		return err
+	}
+	target := c.To
+	if target == "" {
+		target = local(conf.Settings.Server) + req.Path
+	}
+	answer, err := post(e.ctx, target, req)
+	if err != nil {
+		return unreachable(err, target)
+	}
+	return c.print(e, answer)
+}
+
+// load reads the configuration as serve would, and prints its problems.
+func (e *env) load() (*daemon.Config, error) {
+	conf, d := daemon.Load(e.configuration(nil), false)
+	if d.Err() != nil {
+		d.Print(e.stderr, e.err.color)
+		return nil, said(exitConfig)
+	}
+	return conf, nil
+}
+
+func (c sendCmd) unknownHook(conf *daemon.Config) error {
+	var names []string
+	for _, h := range conf.Hooks.Hooks() {
+		names = append(names, h.Name)
+	}
+	hint := "hooks: " + strings.Join(names, ", ")
+	if near := config.Suggest(c.Hook, names); near != "" {
+		hint = fmt.Sprintf("did you mean %q?", near)
+	}
+	return fail(fmt.Errorf("there is no hook %q", c.Hook), hint)
+}
+
+// request makes the delivery: body, event, id, further headers, signature last.
+func (c sendCmd) request(e *env, h *hook.Hook) (*request.Request, error) {
+	r := &request.Request{
+		Method: h.Methods[0], Path: c.path(h), Host: "localhost", Header: http.Header{"User-Agent": {"tenterhook-send"}},
+		ReceivedAt: e.now(),
+	}
+	event, err := c.body(e, h, r)
+	if err != nil {
+		return nil, err
+	}
+	for name, value := range c.Header {
+		r.Header.Set(name, value)
+	}
+	if h.Provider != nil && h.Provider.Address != nil {
+		id := c.ID
+		if id == "" {
+			id = job.NewID()
+		}
+		h.Provider.Address(r, id, event)
+	}
+	if err := h.Sign(r, e.now()); err != nil {
+		return nil, fail(err)
+	}
+	return r, nil
+}
+
+// path fills the parameters of the hook's path.
+func (c sendCmd) path(h *hook.Hook) string {
+	segments := strings.Split(h.Path, "/")
+	for i, s := range segments {
+		if !strings.HasPrefix(s, "{") {
+			continue
+		}
+		name := strings.Trim(s, "{}")
+		if segments[i] = c.Param[name]; segments[i] == "" {
+			segments[i] = name
+		}
+	}
+	return strings.Join(segments, "/")
+}
+
+// body sets the body and its type, and returns the event it is of.
+func (c sendCmd) body(e *env, h *hook.Hook, r *request.Request) (event string, err error) {
+	sample, err := c.sample(h)
+	if err != nil {
+		return "", err
+	}
+	r.Body, event = sample.Body, sample.Event
+	r.Header.Set("Content-Type", "application/json")
+	if sample.ContentType != "" {
+		r.Header.Set("Content-Type", sample.ContentType)
+	}
+	if c.Data != "" {
+		if r.Body, err = c.data(e); err != nil {
+			return "", err
+		}
+		event = "" // the sample's is of another body, unless nothing else is said
+		if c.Sample != "" || h.Provider != nil && c.Event == "" {
+			event = sample.Event
+		}
+	}
+	if c.Event != "" {
+		event = c.Event
+	}
+	return event, nil
+}
+
+func (c sendCmd) sample(h *hook.Hook) (provider.Sample, error) {
+	if h.Provider == nil {
+		if c.Sample != "" {
+			return provider.Sample{}, misuse(fmt.Errorf("hook %q has no provider, so it has no samples", h.Name), "--data sends a body of your own")
+		}
+		return provider.Sample{Body: []byte(`{"hello":"world"}`)}, nil
+	}
+	var names []string
+	for _, s := range h.Provider.Samples {
+		if c.Sample == "" && (c.Event == "" || c.Event == s.Event) || c.Sample != "" && (c.Sample == s.Name || c.Sample == s.Event) {
+			return s, nil
+		}
+		names = append(names, s.Name)
+	}
+	if c.Sample == "" && c.Data != "" {
+		return provider.Sample{}, nil
+	}
+	return provider.Sample{}, misuse(fmt.Errorf("%s has no such sample", h.Provider.Title), "samples: "+strings.Join(names, ", "), "--data sends a body of your own")
+}
+
+func (c sendCmd) data(e *env) ([]byte, error) {
+	file, isFile := strings.CutPrefix(c.Data, "@")
+	if !isFile {
+		return []byte(c.Data), nil
+	}
+	in := e.stdin
+	if file != "-" {
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, fail(err)
+		}
+		defer f.Close()
+		in = f
+	}
+	body, err := io.ReadAll(io.LimitReader(in, maxSent))
+	if err != nil {
+		return nil, fail(fmt.Errorf("read %q: %w", file, err))
+	}
+	return body, nil
+}
+
+// local is the URL of the deliveries' listener as this machine reaches it.
+func local(s daemon.Server) string {
+	scheme := "http"
+	if s.Cert != "" {
+		scheme = "https"
+	}
+	host, port, err := net.SplitHostPort(s.Listen)
+	if err != nil {
+		return scheme + "://" + s.Listen
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return scheme + "://" + net.JoinHostPort(host, port)
+}
+
+// post sends the request and reads its answer.
+func post(ctx context.Context, target string, r *request.Request) (*sent, error) {
+	ctx, cancel := context.WithTimeout(ctx, sendWithin)
+	defer cancel()
+	u, err := url.Parse(target)
+	if err != nil {
+		return nil, err
+	}
+	if r.RawQuery != "" {
+		u.RawQuery = r.RawQuery
+	}
+	req, err := http.NewRequestWithContext(ctx, r.Method, u.String(), strings.NewReader(string(r.Body)))
+	if err != nil {
+		return nil, err
+	}
+	req.Header = r.Header
+	began := time.Now()
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	response, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err != nil {
+		return nil, err
+	}
+	return &sent{URL: u.Redacted(), Status: response.StatusCode, Headers: response.Header, Body: string(body), Millis: float64(time.Since(began).Microseconds()) / 1000}, nil
+}
+
+func unreachable(err error, target string) error {
+	var cause *url.Error
+	if errors.As(err, &cause) {
+		err = cause.Err
+	}
+	return &failure{exitUnreachable, fmt.Errorf("send to %s: %w", target, err), []string{`is "tenterhook serve" running?`, "--to sends it elsewhere"}}
+}
+
+func (c sendCmd) print(e *env, a *sent) error {
+	if c.JSON {
+		if err := writeJSON(e.stdout, a); err != nil {
+			return err
+		}
+	} else {
+		status := fmt.Sprintf("%d %s", a.Status, http.StatusText(a.Status))
+		how := green
+		if a.Status >= 300 {
+			how = red
+		}
+		fmt.Fprintf(e.stdout, "%s  %s  %.1f ms\n", e.out.paint(how, status), printable(a.URL), a.Millis)
+		if body := strings.TrimRight(a.Body, "\n"); body != "" {
+			fmt.Fprintln(e.stdout, printableText(body))
+		}
+	}
+	if a.Status >= 300 {
+		return said(exitFailed)
+	}
+	return nil
+}

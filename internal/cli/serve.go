@@ -1,0 +1,108 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/coreos/go-systemd/v22/activation"
+
+	"github.com/tenterhook/tenterhook/internal/config"
+	"github.com/tenterhook/tenterhook/internal/daemon"
+)
+
+// serveCmd is "serve".
+type serveCmd struct {
+	Listen    string `placeholder:"HOST:PORT" help:"Where deliveries come in, instead of server.listen."`
+	Admin     string `placeholder:"HOST:PORT" help:"Where the admin side listens, instead of admin.listen."`
+	LogFormat string `enum:"auto,text,json" default:"auto" help:"How the log is written: ${enum}. Auto is text at a terminal and JSON otherwise."`
+}
+
+// Help is the longer text of the command.
+func (serveCmd) Help() string {
+	return `Takes deliveries, stores them, acknowledges them, and runs what the hooks say, until SIGTERM or SIGINT. Then no further delivery is taken and running jobs have until server.drain to end; a second signal ends them at once.
+
+The configuration is read again when its files change, on SIGHUP, and by "tenterhook reload". One with problems changes nothing.`
+}
+
+// Run serves.
+func (c serveCmd) Run(e *env) error {
+	log := newLog(e.stderr, c.LogFormat, e.err.terminal)
+	sockets, err := activation.Listeners()
+	if err != nil {
+		return fail(fmt.Errorf("take over sockets: %w", err))
+	}
+	ctx, quick, stop := signals(e.ctx)
+	defer stop()
+	d, err := daemon.New(ctx, daemon.Options{
+		Config: e.configuration(map[string]string{"server.listen": c.Listen, "admin.listen": c.Admin}),
+		Log:    log, Version: thisBuild().Version, Sockets: sockets,
+	})
+	var problems *config.Diagnostics
+	if errors.As(err, &problems) {
+		problems.Print(e.stderr, e.err.color)
+		return said(exitConfig)
+	}
+	if err != nil {
+		return fail(err)
+	}
+	if found := d.Config().Diagnostics; len(found.All()) > 0 {
+		found.Print(e.stderr, e.err.color)
+	}
+	if err := d.Run(ctx, quick); err != nil {
+		return fail(err)
+	}
+	return nil
+}
+
+// configuration is what the configuration is loaded with.
+func (e *env) configuration(overrides map[string]string) config.Options {
+	return config.Options{Path: e.config, Environ: e.environ, Overrides: overrides}
+}
+
+// signals ends ctx at the first SIGTERM or SIGINT and quick at the second.
+func signals(parent context.Context) (ctx, quick context.Context, stop func()) {
+	ctx, cancel := context.WithCancel(parent)
+	quick, hurry := context.WithCancel(context.WithoutCancel(parent))
+	got := make(chan os.Signal, 2)
+	signal.Notify(got, syscall.SIGTERM, syscall.SIGINT)
+	signal.Ignore(syscall.SIGPIPE) // a closed standard output or error ends nothing
+	over := make(chan struct{})
+	go func() {
+		for _, end := range []func(){cancel, hurry} {
+			select {
+			case <-got:
+				end()
+			case <-over:
+				return
+			}
+		}
+	}()
+	return ctx, quick, func() {
+		signal.Stop(got)
+		close(over)
+		cancel()
+		hurry()
+	}
+}
+
+// newLog is text for people and JSON for programs.
+func newLog(w io.Writer, format string, terminal bool) *slog.Logger {
+	if format == "json" || format == "auto" && !terminal {
+		return slog.New(slog.NewJSONHandler(w, nil))
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{ReplaceAttr: shortTime}))
+}
+
+// shortTime keeps the time of day: at a terminal it is today.
+func shortTime(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) == 0 && a.Key == slog.TimeKey {
+		return slog.String(slog.TimeKey, a.Value.Time().Format("15:04:05.000"))
+	}
+	return a
+}

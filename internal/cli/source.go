@@ -1,0 +1,96 @@
+package cli
+
+import (
+	"context"
+	"io"
+
+	"github.com/tenterhook/tenterhook/internal/admin"
+	"github.com/tenterhook/tenterhook/internal/store"
+)
+
+// source is what the listing commands read from: a running daemon, or the store of one that is
+// down.
+type source interface {
+	Deliveries(ctx context.Context, f store.Filter) (list []admin.Delivery, next string, err error)
+	Delivery(ctx context.Context, id string) (admin.DeliveryDetail, error)
+	Body(ctx context.Context, id string) ([]byte, error)
+	Jobs(ctx context.Context, f store.Filter) (list []admin.Job, next string, err error)
+	Job(ctx context.Context, id string) (admin.JobDetail, error)
+	Output(ctx context.Context, id string, attempt int) (admin.Output, error)
+}
+
+var _ source = (*admin.Client)(nil)
+
+// reader is a store opened for reading only.
+type reader interface {
+	admin.Reader
+	io.Closer
+}
+
+// stored is a store as a source.
+type stored struct{ reader }
+
+func (s stored) Deliveries(ctx context.Context, f store.Filter) (list []admin.Delivery, next string, err error) {
+	found, err := s.reader.Deliveries(ctx, f)
+	if err != nil {
+		return nil, "", err
+	}
+	for i := range found {
+		list = append(list, admin.NewDelivery(&found[i]))
+	}
+	if len(found) > 0 && len(found) == f.Limit {
+		next = found[len(found)-1].ID
+	}
+	return list, next, nil
+}
+
+func (s stored) Delivery(ctx context.Context, id string) (admin.DeliveryDetail, error) {
+	d, err := s.reader.Delivery(ctx, id)
+	if err != nil {
+		return admin.DeliveryDetail{}, err
+	}
+	return admin.NewDeliveryDetail(&d), nil
+}
+
+func (s stored) Body(ctx context.Context, id string) ([]byte, error) {
+	d, err := s.reader.Delivery(ctx, id)
+	return d.Body, err
+}
+
+func (s stored) Jobs(ctx context.Context, f store.Filter) (list []admin.Job, next string, err error) {
+	found, err := s.reader.Jobs(ctx, f)
+	if err != nil {
+		return nil, "", err
+	}
+	for i := range found {
+		list = append(list, admin.NewJob(&found[i]))
+	}
+	if len(found) > 0 && len(found) == f.Limit {
+		next = found[len(found)-1].ID
+	}
+	return list, next, nil
+}
+
+func (s stored) Job(ctx context.Context, id string) (admin.JobDetail, error) {
+	j, err := s.reader.Job(ctx, id)
+	if err != nil {
+		return admin.JobDetail{}, err
+	}
+	attempts, err := s.reader.Attempts(ctx, id)
+	if err != nil {
+		return admin.JobDetail{}, err
+	}
+	return admin.NewJobDetail(&j, attempts), nil
+}
+
+func (s stored) Output(ctx context.Context, id string, attempt int) (admin.Output, error) {
+	j, err := s.reader.Job(ctx, id)
+	if err != nil {
+		return admin.Output{}, err
+	}
+	attempts, err := s.reader.Attempts(ctx, id)
+	if err != nil {
+		return admin.Output{}, err
+	}
+	return admin.PickOutput(&j, attempts, attempt)
+}

@@ -1,0 +1,86 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/tenterhook/tenterhook/internal/admin"
+	"github.com/tenterhook/tenterhook/internal/job"
+)
+
+// statusCmd is "status".
+type statusCmd struct {
+	JSON bool `name:"json" help:"Print one JSON document."`
+}
+
+// Help is the longer text of the command.
+func (statusCmd) Help() string {
+	return `The exit status is 1 when the daemon runs but cannot take deliveries in, and 4 when it does not run.`
+}
+
+// Run shows.
+func (c statusCmd) Run(e *env) error {
+	return e.daemon(func(client *admin.Client) error {
+		s, err := client.Status(e.ctx)
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			err = writeJSON(e.stdout, s)
+		} else {
+			showStatus(e, &s)
+		}
+		if err == nil && !s.Ready {
+			err = said(exitFailed)
+		}
+		return err
+	})
+}
+
+func showStatus(e *env, s *admin.Status) {
+	ready := e.out.paint(green, "yes")
+	if !s.Ready {
+		ready = e.out.paint(red, "no") + ": " + printable(s.NotReady)
+	}
+	gap := ""
+	if !s.LastRunAt.IsZero() {
+		gap = fmt.Sprintf("%s, until this run began", took(s.LastRunAt.Time, s.StartedAt.Time))
+	}
+	facts(e.stdout, e.out,
+		[2]string{"ready", ready},
+		[2]string{"version", printable(s.Version)},
+		[2]string{"running for", fmt.Sprintf("%s, process %d", age(e.now(), s.StartedAt.Time), s.PID)},
+		[2]string{"not listening", gap},
+		[2]string{"listens on", printable(strings.Join(s.Listen, ", "))},
+		[2]string{"store", printable(s.Store)},
+		[2]string{"jobs", liveJobs(s.Jobs)},
+		[2]string{"hooks", fmt.Sprintf("%d, configuration %s", s.Hooks, printable(s.Config.Digest))},
+		[2]string{"last reload", reloadState(e, &s.Config)},
+		[2]string{"needs a restart", printable(strings.Join(s.Config.NeedsRestart, ", "))},
+	)
+	e.problems(s.Config.Problems)
+}
+
+// liveJobs is how many jobs wait and run.
+func liveJobs(counts map[job.State]int) string {
+	var parts []string
+	for _, s := range job.States {
+		if n := counts[s]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, s))
+		}
+	}
+	if parts == nil {
+		return "none waiting or running"
+	}
+	return strings.Join(parts, ", ")
+}
+
+func reloadState(e *env, c *admin.ConfigStatus) string {
+	switch {
+	case c.LastReloadAt.IsZero():
+		return "none since the start"
+	case !c.LastReloadOK:
+		return e.out.paint(red, "refused") + fmt.Sprintf(" %s ago: %s", age(e.now(), c.LastReloadAt.Time), count(len(c.Problems), "problem", "problems"))
+	}
+	return age(e.now(), c.LastReloadAt.Time) + " ago"
+}

@@ -1,0 +1,86 @@
+package daemon
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"github.com/tenterhook/tenterhook/internal/admin"
+	"github.com/tenterhook/tenterhook/internal/job"
+	"github.com/tenterhook/tenterhook/internal/store"
+)
+
+// backend is the daemon as the admin side sees it.
+type backend struct{ d *Daemon }
+
+func (b backend) Delivery(ctx context.Context, id string) (job.Delivery, error) {
+	return b.d.store.Delivery(ctx, id)
+}
+
+func (b backend) Deliveries(ctx context.Context, f store.Filter) ([]job.Delivery, error) {
+	return b.d.store.Deliveries(ctx, f)
+}
+
+func (b backend) Job(ctx context.Context, id string) (job.Job, error) { return b.d.store.Job(ctx, id) }
+
+func (b backend) Jobs(ctx context.Context, f store.Filter) ([]job.Job, error) {
+	return b.d.store.Jobs(ctx, f)
+}
+
+func (b backend) Attempts(ctx context.Context, id string) ([]job.Attempt, error) {
+	return b.d.store.Attempts(ctx, id)
+}
+
+func (b backend) Counts(context.Context) (map[job.State]int, error) { return b.d.pool.Counts(), nil }
+
+func (b backend) Ready(ctx context.Context) error { return b.d.store.Ready(ctx) }
+
+func (b backend) Output(id string) ([]byte, bool) { return b.d.pool.Output(id) }
+
+func (b backend) Retry(ctx context.Context, id string) (job.Job, error) {
+	return b.d.store.Requeue(ctx, id, "retried by a person", time.Now())
+}
+
+func (b backend) Cancel(ctx context.Context, id string) error {
+	return b.d.pool.Cancel(ctx, id, "cancelled by a person")
+}
+
+func (b backend) Reload(ctx context.Context) (admin.ReloadResult, error) {
+	return b.d.Reload(ctx, triggerAdmin)
+}
+
+func (b backend) Hooks() []admin.HookInfo {
+	var out []admin.HookInfo
+	for _, h := range b.d.hooks().Hooks() {
+		info := admin.HookInfo{
+			Name: h.Name, Path: h.Path, Scheme: h.Scheme, Methods: h.Methods, MaxBody: h.MaxBody,
+			Enabled: h.Enabled, Open: h.Open, Secrets: h.SecretCount(),
+		}
+		if h.Provider != nil {
+			info.Provider = h.Provider.Name
+		}
+		for _, r := range h.Rules {
+			limit, _ := r.Lane()
+			info.Rules = append(info.Rules, admin.RuleInfo{
+				Name: r.Name, Match: r.Match, Action: r.Action.Kind(), Timeout: r.Action.Timeout().Seconds(),
+				Attempts: r.Retry.Attempts, Concurrency: limit,
+			})
+		}
+		out = append(out, info)
+	}
+	return out
+}
+
+func (b backend) Status() admin.Status {
+	d := b.d
+	running, last := d.config.Load(), d.reloaded.Load()
+	return admin.Status{
+		Version: d.options.Version, PID: os.Getpid(), StartedAt: admin.Time{Time: d.started},
+		Listen: []string{d.Addr().String()}, Store: d.booted.Store, Hooks: len(running.Hooks.Hooks()), Workers: d.booted.Workers,
+		Config: admin.ConfigStatus{
+			Files: running.File.Files, Digest: running.File.Digest, LastReloadAt: admin.Time{Time: last.At},
+			LoadedAt: admin.Time{Time: running.Loaded}, LastReloadOK: last.OK,
+			Problems: admin.NewDiagnostics(last.Result.Problems), NeedsRestart: last.Result.NeedsRestart,
+		},
+	}
+}

@@ -1,0 +1,232 @@
+package daemon_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tenterhook/tenterhook/internal/job"
+	"github.com/tenterhook/tenterhook/internal/store"
+	"github.com/tenterhook/tenterhook/internal/store/sqlite"
+)
+
+// binary builds the program once for all tests that need a process of its own.
+var binary = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "tenterhook-test")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "tenterhook")
+	out, err := exec.Command("go", "build", "-o", path, "github.com/tenterhook/tenterhook/cmd/tenterhook").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if built != "" {
+		_ = os.RemoveAll(filepath.Dir(built))
+	}
+	os.Exit(code)
+}
+
+var built string
+
+func build(t *testing.T) string {
+	t.Helper()
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	built = path
+	return path
+}
+
+// process is a daemon in a process of its own, which can be killed.
+type process struct {
+	cmd  *exec.Cmd
+	url  string
+	exit chan error
+}
+
+// launch starts the binary in dir and waits until it says where it listens.
+func launch(t *testing.T, dir string, env ...string) *process {
+	t.Helper()
+	cmd := exec.Command(build(t), "serve", "-c", filepath.Join(dir, "hooks.yaml"), "--log-format", "json")
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir}, env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	stderr, err := cmd.StderrPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	p := &process{cmd: cmd, exit: make(chan error, 1)}
+	ready := make(chan string, 1)
+	var said strings.Builder
+	go func() {
+		lines := bufio.NewScanner(stderr)
+		for lines.Scan() {
+			var line struct{ Msg, Deliveries string }
+			if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "ready" {
+				ready <- "http://" + line.Deliveries
+			} else if said.Len() < 1<<16 {
+				said.Write(append(lines.Bytes(), '\n'))
+			}
+		}
+		_, _ = io.Copy(io.Discard, stderr)
+		p.exit <- cmd.Wait()
+	}()
+	select {
+	case p.url = <-ready:
+	case err := <-p.exit:
+		t.Fatalf("daemon ended at start: %v\n%s", err, said.String())
+	case <-time.After(30 * time.Second):
+		p.kill()
+		t.Fatalf("daemon did not say that it is ready\n%s", said.String())
+	}
+	t.Cleanup(p.kill)
+	return p
+}
+
+// kill ends the daemon as a crash does: it alone, its jobs' processes live on.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	select {
+	case <-p.exit:
+		p.exit <- nil
+	case <-time.After(10 * time.Second):
+	}
+}
+
+const crashHooks = `workers: 8
+hooks:
+  - name: once
+    path: /once
+    provider: github
+    secret: ` + secret + `
+    run: |
+      echo "$HOOK_JOB $HOOK_ATTEMPT" >> "$LEDGER"
+      sleep 0.0$PAUSE
+    env: {LEDGER: "%[1]s", PAUSE: "${{ payload.pause }}"}
+  - name: again
+    path: /again
+    provider: github
+    secret: ` + secret + `
+    run: |
+      echo "$HOOK_JOB $HOOK_ATTEMPT" >> "$LEDGER"
+      sleep 0.0$PAUSE
+    env: {LEDGER: "%[1]s", PAUSE: "${{ payload.pause }}"}
+    retry: {attempts: 200, initial: 0s, jitter: none}
+`
+
+// TestCrash_AcknowledgedIsNeverLostAndNoAttemptStartsTwice kills the daemon at random moments
+// under load and then lets it finish: every acknowledged delivery's jobs are there and have
+// ended, and the scripts' own ledger shows no attempt twice.
+// TENTERHOOK_KILLS sets how many kills.
+func TestCrash_AcknowledgedIsNeverLostAndNoAttemptStartsTwice(t *testing.T) {
+	dir := shortDir(t)
+	ledger := filepath.Join(dir, "ledger")
+	write(t, filepath.Join(dir, "hooks.yaml"), header(dir)+fmt.Sprintf(crashHooks, ledger))
+	kills := count("TENTERHOOK_KILLS", 6)
+	var acked sync.Map // job id → hook
+	var accepted, unknown atomic.Int64
+	var serial atomic.Int64
+	for range kills {
+		p := launch(t, dir)
+		ctx, cancel := context.WithCancel(t.Context())
+		var senders sync.WaitGroup
+		for range 8 {
+			senders.Go(func() { hammer(ctx, p.url, &serial, &acked, &accepted, &unknown) })
+		}
+		<-time.After(time.Duration(20+rand.IntN(600)) * time.Millisecond) // the moment of the crash
+		p.kill()
+		cancel()
+		senders.Wait()
+	}
+	p := launch(t, dir)
+	defer p.kill()
+	checkLedger(t, dir, ledger, &acked)
+	t.Logf("%d kills, %d deliveries acknowledged, %d requests with unknown outcome", kills, accepted.Load(), unknown.Load())
+	if accepted.Load() == 0 {
+		t.Error("nothing was acknowledged, nothing was shown")
+	}
+}
+
+// hammer sends deliveries one after the other until ctx ends or the daemon is gone.
+func hammer(ctx context.Context, url string, serial *atomic.Int64, acked *sync.Map, accepted, unknown *atomic.Int64) {
+	for ctx.Err() == nil {
+		n := serial.Add(1)
+		path := []string{"/once", "/again"}[n%2]
+		body := fmt.Sprintf(`{"n":%d,"pause":%d}`, n, rand.IntN(9))
+		a, err := send("POST", url+path, body, map[string]string{
+			"X-Hub-Signature-256": sign(secret, body), "X-GitHub-Delivery": fmt.Sprint(n), "X-GitHub-Event": "push",
+		})
+		if err != nil {
+			unknown.Add(1)
+			return
+		}
+		if a.status == 202 {
+			accepted.Add(1)
+			for _, id := range a.json.Jobs {
+				acked.Store(id, path)
+			}
+		}
+	}
+}
+
+func checkLedger(t *testing.T, dir, ledger string, acked *sync.Map) {
+	t.Helper()
+	s, err := sqlite.OpenReader(t.Context(), filepath.Join(dir, "t.db"))
+	must(t, err)
+	defer func() { _ = s.Close() }()
+	eventually(t, "every job to end", func() bool {
+		counts, err := s.Counts(t.Context())
+		must(t, err)
+		return len(counts) == 0 || total(counts) == 0
+	})
+	interrupted := 0
+	acked.Range(func(id, path any) bool {
+		j, err := s.Job(t.Context(), id.(string))
+		switch {
+		case err != nil:
+			t.Errorf("acknowledged job %s of %s is lost: %v", id, path, err)
+		case path == "/once" && j.State == job.Interrupted && j.Attempt == 1:
+			interrupted++
+		case j.State != job.Succeeded:
+			t.Errorf("job %s of %s ended as %s: %s", id, path, j.State, j.Reason)
+		}
+		return true
+	})
+	starts := map[string]int{}
+	for line := range strings.Lines(read(t, ledger)) {
+		starts[line]++
+	}
+	for line, n := range starts {
+		if n > 1 {
+			t.Errorf("attempt started %d times: %s", n, line)
+		}
+	}
+	t.Logf("%d attempts in the ledger, %d jobs interrupted", len(starts), interrupted)
+}
+
+func total(counts map[job.State]int) int {
+	n := 0
+	for _, c := range counts {
+		n += c
+	}
+	return n
+}
+
+var _ = store.ErrNotFound

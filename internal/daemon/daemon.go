@@ -1,0 +1,384 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tenterhook/tenterhook/internal/action"
+	"github.com/tenterhook/tenterhook/internal/admin"
+	"github.com/tenterhook/tenterhook/internal/config"
+	"github.com/tenterhook/tenterhook/internal/hook"
+	"github.com/tenterhook/tenterhook/internal/ingress"
+	"github.com/tenterhook/tenterhook/internal/store/sqlite"
+	"github.com/tenterhook/tenterhook/internal/worker"
+)
+
+// Options are what a Daemon is started with.
+type Options struct {
+	Config  config.Options
+	Log     *slog.Logger
+	Version string
+	// Sockets are listeners that were handed over (systemd socket activation): the first for
+	// deliveries, the second, if any, for the admin side.
+	Sockets []net.Listener
+	// Limits bounds the deliveries' connections.
+	Limits ingress.Limits
+}
+
+// Daemon is the running program. Start one with New and Run; Run returns when it has stopped
+// and everything it started has ended.
+type Daemon struct {
+	options Options
+	log     *slog.Logger
+	booted  Settings // of the configuration it started with
+	exposed bool     // a handed-over socket that other machines reach
+	started time.Time
+
+	config   atomic.Pointer[Config] // what runs; replaced whole by reloadLoop
+	reloaded atomic.Pointer[reloadState]
+	reloads  chan reloadRequest
+
+	store   *sqlite.Store
+	pool    *worker.Pool
+	ingress *ingress.Handler
+	metrics *metrics
+	systemd notifier
+
+	deliveries net.Listener
+	adminSide  net.Listener
+
+	stops []stop // closed last to first
+}
+
+type stop struct {
+	name string
+	run  func() error
+}
+
+// New reads the configuration, opens the store and the listeners, and takes up what an earlier
+// run left. It returns a *config.Diagnostics as its error when the configuration has problems.
+// Whatever it had opened is closed when it fails.
+func New(ctx context.Context, o Options) (*Daemon, error) {
+	d := &Daemon{options: o, log: o.Log, started: time.Now(), reloads: make(chan reloadRequest, 1)}
+	if err := d.setup(ctx); err != nil {
+		return nil, errors.Join(err, d.close())
+	}
+	return d, nil
+}
+
+// setup is one straight line in dependency order: nearly every step needs what the steps before
+// it made, and what was opened is closed by the stack, even half-way.
+func (d *Daemon) setup(ctx context.Context) error {
+	for _, l := range d.options.Sockets {
+		d.onStop("socket", ignoreClosed(l.Close))
+	}
+	if len(d.options.Sockets) > 0 {
+		d.exposed = !isLocal(d.options.Sockets[0].Addr().String()) && d.options.Sockets[0].Addr().Network() != "unix"
+	}
+	conf, diagnostics := Load(d.options.Config, d.exposed)
+	if diagnostics.Err() != nil {
+		return diagnostics
+	}
+	d.config.Store(conf)
+	d.booted = conf.Settings
+	d.reloaded.Store(&reloadState{At: d.started, OK: true, Result: admin.ReloadResult{Digest: conf.File.Digest, Problems: diagnostics.All()}})
+	d.metrics = newMetrics(d)
+	if err := d.openStore(ctx); err != nil {
+		return err
+	}
+	if err := d.listen(); err != nil {
+		return err
+	}
+	d.ingress = ingress.New(ingress.Options{
+		Hooks: d.hooks, Store: d.store, Await: awaiter{d.pool}, Full: d.pool.Full,
+		Proxies: d.booted.Server.Proxies, Log: d.log, Observe: d.metrics,
+	})
+	report, err := d.pool.Recover(ctx)
+	if err != nil {
+		return fmt.Errorf("take up the jobs of the run before: %w", err)
+	}
+	d.log.Info("jobs taken up", "waiting", report.Waiting, "interrupted", report.Interrupted, "rerun", report.Requeued, "processes_ended", report.Swept)
+	return nil
+}
+
+// openStore opens the store and the pool, which the store's writer tells of what it committed.
+func (d *Daemon) openStore(ctx context.Context) error {
+	var pool *worker.Pool
+	s, err := sqlite.Open(ctx, d.booted.Store, sqlite.Options{
+		Committed: func(jobs []jobT) { pool.Add(jobs) },
+		Log:       d.log,
+	})
+	if err != nil {
+		return fmt.Errorf("open store: %w", err)
+	}
+	d.store = s
+	d.onStop("store", s.Close)
+	runDir := d.booted.Store + ".runs"
+	if err := freshDir(runDir); err != nil {
+		return err
+	}
+	d.onStop("run directories", func() error { return os.RemoveAll(runDir) })
+	node, err := os.Hostname()
+	if err != nil {
+		node = "localhost"
+	}
+	pool = worker.New(worker.Options{
+		Workers: d.booted.Workers, Store: s, Rules: d.rules, Log: d.log, Node: node, RunDir: runDir,
+		Observe: d.metrics, Sweep: action.Sweep,
+	})
+	d.pool = pool
+	return nil
+}
+
+// freshDir makes an empty private directory: what a crashed run left in it goes.
+func freshDir(path string) error {
+	if err := os.RemoveAll(path); err != nil {
+		return fmt.Errorf("clear %q: %w", path, err)
+	}
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return fmt.Errorf("make the directory for running jobs: %w", err)
+	}
+	return nil
+}
+
+func (d *Daemon) listen() error {
+	sockets := d.options.Sockets
+	if len(sockets) > 0 {
+		d.deliveries = sockets[0]
+	} else {
+		l, err := admin.Listen(d.booted.Server.Listen)
+		if err != nil {
+			return fmt.Errorf("listen for deliveries: %w", err)
+		}
+		d.deliveries = l
+		d.onStop("deliveries listener", ignoreClosed(l.Close))
+	}
+	if len(sockets) > 1 {
+		d.adminSide = sockets[1]
+		return nil
+	}
+	l, err := admin.Listen(d.booted.Admin.Listen)
+	if err != nil {
+		return fmt.Errorf("listen for the admin side: %w", err)
+	}
+	d.adminSide = l
+	d.onStop("admin listener", ignoreClosed(l.Close))
+	return nil
+}
+
+func ignoreClosed(f func() error) func() error {
+	return func() error {
+		if err := f(); err != nil && !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	}
+}
+
+func (d *Daemon) onStop(name string, run func() error) { d.stops = append(d.stops, stop{name, run}) }
+
+// close closes what was opened, last first, and goes on when a step fails.
+func (d *Daemon) close() error {
+	var errs []error
+	for _, s := range slices.Backward(d.stops) {
+		if err := s.run(); err != nil {
+			errs = append(errs, fmt.Errorf("close %s: %w", s.name, err))
+		}
+	}
+	d.stops = nil
+	return errors.Join(errs...)
+}
+
+// Addr is where deliveries are taken.
+func (d *Daemon) Addr() net.Addr { return d.deliveries.Addr() }
+
+// AdminAddr is where the admin side listens.
+func (d *Daemon) AdminAddr() net.Addr { return d.adminSide.Addr() }
+
+// Config is the configuration in force.
+func (d *Daemon) Config() *Config { return d.config.Load() }
+
+func (d *Daemon) hooks() *hook.Set { return d.config.Load().Hooks }
+
+// Run serves until ctx ends, then stops in order: no further request is taken, requests in
+// flight are answered, nothing new is started, running jobs have until the drain deadline, what
+// still runs is ended and recorded, the store is closed. When quick ends, the drain is cut
+// short. It also returns, with an error, when the store is broken or a listener fails.
+func (d *Daemon) Run(ctx, quick context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	fetch, endFetch := context.WithCancel(context.WithoutCancel(ctx))
+	defer endFetch()
+	work, endWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer endWork()
+
+	var background sync.WaitGroup
+	background.Go(func() { d.reloadLoop(ctx) })
+	background.Go(func() { d.watchFiles(ctx) })
+	background.Go(func() { d.watchSignals(ctx) })
+	background.Go(func() { d.watchdog(ctx) })
+	background.Go(func() { d.prune(ctx) })
+	background.Go(func() { d.watchStore(ctx, cancel) })
+
+	servers, err := d.serve(cancel)
+	if err != nil {
+		cancel(err)
+	}
+	pool := make(chan error, 1)
+	go func() { pool <- d.pool.Run(fetch, work) }()
+	d.notifyReady()
+	d.log.Info("ready", "deliveries", d.Addr().String(), "admin", d.AdminAddr().String(), "hooks", len(d.hooks().Hooks()), "digest", d.config.Load().File.Digest, "store", d.booted.Store, "workers", d.booted.Workers)
+
+	<-ctx.Done()
+	d.notifyStopping()
+	d.log.Info("stopping", "reason", context.Cause(ctx), "drain", d.booted.Server.Drain)
+	d.stopServers(servers, quick)
+	endFetch()
+	stopErr := d.drain(pool, quick, endWork)
+	background.Wait()
+	cause := context.Cause(ctx)
+	if errors.Is(cause, context.Canceled) {
+		cause = nil // asked to
+	}
+	return errors.Join(cause, stopErr, d.close())
+}
+
+// serve starts the two HTTP servers. One that fails ends the daemon.
+func (d *Daemon) serve(cancel context.CancelCauseFunc) (*servers, error) {
+	deliveries := ingress.NewServer(d.ingress, slog.NewLogLogger(d.log.Handler(), slog.LevelDebug))
+	if d.booted.Server.Cert != "" {
+		c := &certificate{cert: d.booted.Server.Cert, key: d.booted.Server.Key, log: d.log}
+		tlsConfig, err := c.tlsConfig()
+		if err != nil {
+			return &servers{}, err
+		}
+		deliveries.TLSConfig = tlsConfig
+	}
+	adminServer := admin.NewServer(admin.Handler(backend{d}, admin.Options{
+		Listen: d.AdminAddr().String(), Token: d.booted.Admin.Token.Reveal(), Hosts: d.booted.Admin.Hosts,
+		Metrics: d.metrics.handler(), Log: d.log,
+	}), d.log)
+	s := &servers{list: []*http.Server{deliveries, adminServer}}
+	bound := ingress.Bound(d.deliveries, d.options.Limits, d.booted.Server.Proxies)
+	s.start(cancel, "deliveries", func() error {
+		if deliveries.TLSConfig != nil {
+			return deliveries.ServeTLS(bound, "", "")
+		}
+		return deliveries.Serve(bound)
+	})
+	s.start(cancel, "admin", func() error { return adminServer.Serve(d.adminSide) })
+	return s, nil
+}
+
+// servers are HTTP servers and the goroutines that serve.
+type servers struct {
+	list    []*http.Server
+	running sync.WaitGroup
+}
+
+func (s *servers) start(cancel context.CancelCauseFunc, name string, serve func() error) {
+	s.running.Go(func() {
+		if err := serve(); !errors.Is(err, http.ErrServerClosed) {
+			cancel(fmt.Errorf("serve %s: %w", name, err))
+		}
+	})
+}
+
+// answerTime is how long a stop waits for requests in flight to be answered.
+const answerTime = 10 * time.Second
+
+// stopServers takes no further request and lets those in flight be answered.
+func (d *Daemon) stopServers(s *servers, quick context.Context) {
+	ctx, cancel := context.WithTimeout(quick, answerTime)
+	defer cancel()
+	for _, server := range s.list {
+		if err := server.Shutdown(ctx); err != nil {
+			_ = server.Close() // the requests that are left are cut
+		}
+	}
+	d.ingress.Stop()
+	s.running.Wait()
+}
+
+// drain waits for running jobs until the deadline or quick, then ends them, and waits for their
+// records.
+func (d *Daemon) drain(pool <-chan error, quick context.Context, endWork func()) error {
+	deadline := time.NewTimer(d.booted.Server.Drain)
+	defer deadline.Stop()
+	select {
+	case err := <-pool:
+		return err
+	case <-quick.Done():
+		d.log.Warn("ending running jobs at once")
+	case <-deadline.C:
+		d.log.Warn("ending running jobs, the drain time is over")
+	}
+	endWork()
+	return <-pool
+}
+
+// watchStore ends the daemon when the store can no longer be trusted: only a restart, which
+// recovers the file, can.
+func (d *Daemon) watchStore(ctx context.Context, cancel context.CancelCauseFunc) {
+	select {
+	case <-ctx.Done():
+	case err := <-d.store.Broken():
+		cancel(fmt.Errorf("store is broken, restart to recover: %w", err))
+	}
+}
+
+func (d *Daemon) watchFiles(ctx context.Context) {
+	w := &watcher{
+		paths: func() []string {
+			return append(slices.Clone(d.config.Load().File.Watch), absolute(d.options.Config.Path))
+		},
+		notify: func() { d.poke(triggerWatch) },
+		log:    d.log,
+	}
+	w.run(ctx)
+}
+
+func absolute(path string) string {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return path
+	}
+	return abs
+}
+
+// pruneEvery is the pause between rounds of retention; within a round slices follow each other
+// with pruneBreath between them, so that accepts are never behind more than one slice.
+const (
+	pruneEvery  = time.Minute
+	pruneBreath = 20 * time.Millisecond
+)
+
+// prune applies retention in small slices until ctx ends.
+func (d *Daemon) prune(ctx context.Context) {
+	pause := pruneBreath
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		more, err := d.store.Prune(ctx, d.booted.Retention, time.Now())
+		if err != nil && ctx.Err() == nil {
+			d.log.Warn("retention", "error", err)
+		}
+		pause = pruneEvery
+		if more && err == nil {
+			pause = pruneBreath
+		}
+	}
+}

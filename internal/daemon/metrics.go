@@ -1,0 +1,102 @@
+package daemon
+
+import (
+	"net/http"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/tenterhook/tenterhook/internal/job"
+)
+
+// metrics are the daemon's figures for Prometheus. Labels come from the configuration, never
+// from a sender.
+type metrics struct {
+	registry   *prometheus.Registry
+	deliveries *prometheus.CounterVec
+	ack        *prometheus.HistogramVec
+	refused    *prometheus.CounterVec
+	jobs       *prometheus.CounterVec
+	jobSeconds *prometheus.HistogramVec
+	reloadOK   prometheus.Gauge
+	reloadAt   prometheus.Gauge
+	secretAt   *prometheus.GaugeVec
+}
+
+func newMetrics(d *Daemon) *metrics {
+	m := &metrics{
+		registry:   prometheus.NewRegistry(),
+		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tenterhook_deliveries_total", Help: "Verified deliveries, by what became of them."}, []string{"hook", "outcome"}),
+		ack: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "tenterhook_ack_seconds", Help: "Time from the request's head to the answer that it is on disk.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14)}, []string{"hook"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tenterhook_refused_total", Help: "Requests that were not taken, by what the sender was told."}, []string{"hook", "error"}),
+		jobs:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tenterhook_jobs_total", Help: "Jobs that ended, by state."}, []string{"hook", "rule", "state"}),
+		jobSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "tenterhook_job_seconds", Help: "How long attempts ran.",
+			Buckets: prometheus.ExponentialBuckets(0.005, 4, 10)}, []string{"hook", "rule"}),
+		reloadOK: prometheus.NewGauge(prometheus.GaugeOpts{Name: "tenterhook_config_last_reload_successful", Help: "1 when the last reload was taken up."}),
+		reloadAt: prometheus.NewGauge(prometheus.GaugeOpts{Name: "tenterhook_config_last_reload_success_timestamp_seconds", Help: "When a reload was last taken up."}),
+		secretAt: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "tenterhook_secret_last_match_timestamp_seconds", Help: "When a secret last verified a request; position counts from 0 in the configuration."}, []string{"hook", "position"}),
+	}
+	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "tenterhook_build_info", Help: "Always 1.",
+		ConstLabels: prometheus.Labels{"version": d.options.Version, "goversion": runtime.Version()}})
+	build.Set(1)
+	m.registry.MustRegister(m.deliveries, m.ack, m.refused, m.jobs, m.jobSeconds, m.reloadOK, m.reloadAt, m.secretAt, build,
+		queueCollector{d}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.reload(true)
+	return m
+}
+
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
+
+func (m *metrics) reload(ok bool) {
+	if !ok {
+		m.reloadOK.Set(0)
+		return
+	}
+	m.reloadOK.Set(1)
+	m.reloadAt.SetToCurrentTime()
+}
+
+// Delivered implements ingress.Observer.
+func (m *metrics) Delivered(hook string, outcome job.Outcome, took time.Duration) {
+	m.deliveries.WithLabelValues(hook, string(outcome)).Inc()
+	m.ack.WithLabelValues(hook).Observe(took.Seconds())
+}
+
+// Refused implements ingress.Observer.
+func (m *metrics) Refused(hook, reason string) { m.refused.WithLabelValues(hook, reason).Inc() }
+
+// SecretMatched implements ingress.Observer.
+func (m *metrics) SecretMatched(hook string, position int) {
+	m.secretAt.WithLabelValues(hook, strconv.Itoa(position)).SetToCurrentTime()
+}
+
+// JobStarted implements worker.Observer.
+func (m *metrics) JobStarted(string, string) {}
+
+// JobEnded implements worker.Observer.
+func (m *metrics) JobEnded(hook, rule string, state job.State, took time.Duration) {
+	m.jobs.WithLabelValues(hook, rule, string(state)).Inc()
+	m.jobSeconds.WithLabelValues(hook, rule).Observe(took.Seconds())
+}
+
+// queueCollector reads the queue when it is asked, so that the figures cannot drift from it.
+type queueCollector struct{ d *Daemon }
+
+var queueDesc = prometheus.NewDesc("tenterhook_queue_jobs", "Jobs that have not ended, by state.", []string{"state"}, nil)
+
+// Describe implements prometheus.Collector.
+func (queueCollector) Describe(c chan<- *prometheus.Desc) { c <- queueDesc }
+
+// Collect implements prometheus.Collector.
+func (q queueCollector) Collect(c chan<- prometheus.Metric) {
+	for state, n := range q.d.pool.Counts() {
+		c <- prometheus.MustNewConstMetric(queueDesc, prometheus.GaugeValue, float64(n), string(state))
+	}
+}

@@ -1,0 +1,127 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/tenterhook/tenterhook/internal/admin"
+	"github.com/tenterhook/tenterhook/internal/config"
+)
+
+// reloadState is what the last reload came to. It is replaced whole.
+type reloadState struct {
+	At     time.Time
+	OK     bool
+	Result admin.ReloadResult
+}
+
+type reloadRequest struct {
+	trigger string
+	done    chan admin.ReloadResult // nil when nobody waits
+}
+
+// Reload makes the files' current content the running hooks and waits for the outcome.
+func (d *Daemon) Reload(ctx context.Context, trigger string) (admin.ReloadResult, error) {
+	done := make(chan admin.ReloadResult, 1)
+	select {
+	case d.reloads <- reloadRequest{trigger: trigger, done: done}:
+	case <-ctx.Done():
+		return admin.ReloadResult{}, fmt.Errorf("reload: %w", ctx.Err())
+	}
+	select {
+	case result := <-done:
+		return result, nil
+	case <-ctx.Done():
+		return admin.ReloadResult{}, fmt.Errorf("reload: %w", ctx.Err())
+	}
+}
+
+// poke asks for a reload and does not wait. One that is asked for while another waits its turn
+// is the same one.
+func (d *Daemon) poke(trigger string) {
+	select {
+	case d.reloads <- reloadRequest{trigger: trigger}:
+	default:
+	}
+}
+
+// reloadLoop is the one goroutine that replaces the running configuration.
+func (d *Daemon) reloadLoop(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case request := <-d.reloads:
+			d.notifyReloading()
+			result := d.reload(request.trigger)
+			d.notifyReady()
+			if request.done != nil {
+				request.done <- result
+			}
+		}
+	}
+}
+
+// reload loads and compiles everything before it touches what runs: a file with a problem
+// changes nothing. What is in flight keeps the set it started with.
+func (d *Daemon) reload(trigger string) admin.ReloadResult {
+	running := d.config.Load()
+	next, diagnostics := Load(d.options.Config, d.exposed)
+	result := admin.ReloadResult{Digest: running.File.Digest, Problems: diagnostics.All()}
+	if diagnostics.Err() != nil {
+		d.reloadFailed(trigger, running, diagnostics)
+		return result
+	}
+	result.NeedsRestart = d.booted.needRestart(next.Settings)
+	result.Changed = next.File.Fingerprint != running.File.Fingerprint
+	if result.Changed {
+		result.Digest = next.File.Digest
+		d.config.Store(next)
+		for _, name := range result.NeedsRestart {
+			d.log.Warn("changed on disk, needs a restart", "setting", name)
+		}
+		d.log.Info("hooks reloaded", "file", d.options.Config.Path, "hooks", len(next.Hooks.Hooks()), "digest", result.Digest, "trigger", trigger)
+	}
+	last := d.reloaded.Swap(&reloadState{At: time.Now(), OK: true, Result: result})
+	if !result.Changed && !last.OK {
+		d.log.Info("configuration is good again", "digest", result.Digest, "trigger", trigger)
+	}
+	d.metrics.reload(true)
+	return result
+}
+
+// reloadFailed reports a refused file once: the watch looks again and again, and the same
+// problems are not news.
+func (d *Daemon) reloadFailed(trigger string, running *Config, diagnostics *config.Diagnostics) {
+	result := admin.ReloadResult{Digest: running.File.Digest, Problems: diagnostics.All()}
+	last := d.reloaded.Swap(&reloadState{At: time.Now(), Result: result})
+	d.metrics.reload(false)
+	if !last.OK && sameProblems(last.Result.Problems, result.Problems) && trigger == triggerWatch {
+		return
+	}
+	for _, p := range diagnostics.All() {
+		if p.Severity == config.Problem {
+			d.log.Error("reload refused", "at", fmt.Sprintf("%s:%d:%d", p.Pos.File, p.Pos.Line, p.Pos.Col), "problem", p.Message, "running", running.File.Digest, "trigger", trigger)
+		}
+	}
+}
+
+func sameProblems(a, b []config.Diagnostic) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i].Pos != b[i].Pos || a[i].Message != b[i].Message {
+			return false
+		}
+	}
+	return true
+}
+
+// The triggers of a reload, as they are logged.
+const (
+	triggerWatch  = "watch"
+	triggerSignal = "sighup"
+	triggerAdmin  = "admin"
+)

@@ -1,0 +1,278 @@
+// Package daemon is the only wiring: it opens what the program is made of, in dependency order,
+// reloads the hooks while it runs, and closes everything in the opposite order.
+package daemon
+
+import (
+	"cmp"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tenterhook/tenterhook/internal/config"
+	"github.com/tenterhook/tenterhook/internal/hook"
+	"github.com/tenterhook/tenterhook/internal/store"
+)
+
+// Settings are what a configuration says beside its hooks. A change of Server, Admin or Store
+// needs a restart.
+type Settings struct {
+	Server    Server
+	Admin     Admin
+	Store     string // path of the SQLite file
+	Retention store.Retention
+	Workers   int
+}
+
+// Server is where deliveries come in.
+type Server struct {
+	Listen  string // host:port, or unix:/path
+	Cert    string // TLS when set, with Key; re-read when the files change
+	Key     string
+	Proxies []netip.Prefix
+	Drain   time.Duration // how long a stop waits for running jobs
+}
+
+// Admin is the operators' listener.
+type Admin struct {
+	Listen string
+	Token  config.Secret
+	Hosts  []string // further Host names it answers to
+}
+
+// HasToken reports whether a token is configured.
+func (a Admin) HasToken() bool { return len(a.Token.Reveal()) > 0 }
+
+// Config is one whole configuration: the file, what it says, and its hooks.
+type Config struct {
+	File     *config.File
+	Settings Settings
+	Hooks    *hook.Set
+	Loaded   time.Time
+	// Diagnostics are the warnings it was loaded with.
+	Diagnostics *config.Diagnostics
+}
+
+type rootSpec struct {
+	Server   serverSpec  `yaml:"server"`
+	Admin    adminSpec   `yaml:"admin"`
+	Store    storeSpec   `yaml:"store"`
+	Workers  *int        `yaml:"workers"`
+	Include  config.Node `yaml:"include"`
+	Defaults config.Node `yaml:"defaults"`
+	Hooks    config.Node `yaml:"hooks"`
+}
+
+type serverSpec struct {
+	Listen  config.Text    `yaml:"listen"`
+	TLS     *tlsSpec       `yaml:"tls"`
+	Proxies []config.Text  `yaml:"trusted_proxies"`
+	Drain   *time.Duration `yaml:"drain"`
+}
+
+type tlsSpec struct {
+	Cert config.Text `yaml:"cert,required"`
+	Key  config.Text `yaml:"key,required"`
+}
+
+type adminSpec struct {
+	Listen config.Text   `yaml:"listen"`
+	Token  config.Secret `yaml:"token"`
+	Hosts  []string      `yaml:"hosts"`
+}
+
+type storeSpec struct {
+	URL       config.Text    `yaml:"url"`
+	Retention *retentionSpec `yaml:"retention"`
+}
+
+type retentionSpec struct {
+	For        *time.Duration `yaml:"for"`
+	Deliveries *int           `yaml:"deliveries"`
+}
+
+// announced are top-level keys of the language that this version does not carry out.
+var announced = []string{"tests", "reload"}
+
+// Load reads, checks and compiles a configuration; it starts nothing. exposed says that the
+// deliveries' listener is reachable from other machines although the file does not (a socket
+// that was handed over). The Config is of use only when the diagnostics have no problems.
+func Load(o config.Options, exposed bool) (*Config, *config.Diagnostics) {
+	file, d := config.Load(o)
+	if file == nil {
+		return nil, d
+	}
+	return compile(file, exposed, d), d
+}
+
+func compile(file *config.File, exposed bool, d *config.Diagnostics) *Config {
+	m := file.Root.Map(d)
+	var spec rootSpec
+	m.Decode(&spec)
+	for _, key := range announced {
+		if m.Has(key) {
+			d.Errorf(file.Root.Key(key), "%s is part of the language, but this version does not carry it out yet", key)
+		}
+	}
+	m.Know(announced...)
+	m.Close()
+	c := &Config{File: file, Settings: settings(spec, file, d), Loaded: time.Now(), Diagnostics: d}
+	if len(spec.Hooks.List()) == 0 {
+		d.Errorf(file.Root, "there are no hooks: nothing could ever be received").
+			Hint("hooks: is a list; each has name, path, provider or verify, and rules")
+	}
+	c.Hooks = hook.Compile(spec.Hooks, hook.Context{
+		Dir:      file.Dir,
+		Digest:   file.Digest,
+		Exposed:  exposed || !isLocal(c.Settings.Server.Listen),
+		Mask:     file.Mask(),
+		Defaults: spec.Defaults,
+	}, d)
+	return c
+}
+
+func settings(spec rootSpec, file *config.File, d *config.Diagnostics) Settings {
+	s := Settings{
+		Server:    server(spec.Server, file, d),
+		Admin:     Admin{Listen: cmp.Or(spec.Admin.Listen.Value, "127.0.0.1:9001"), Token: spec.Admin.Token, Hosts: spec.Admin.Hosts},
+		Retention: store.Retention{For: 14 * 24 * time.Hour, Deliveries: 100_000},
+		Workers:   max(4, 2*runtime.NumCPU()),
+	}
+	if path, ok := strings.CutPrefix(s.Admin.Listen, "unix:"); ok {
+		s.Admin.Listen = "unix:" + beside(file, path)
+	}
+	if checkListen(spec.Admin.Listen, d) && !isLocal(s.Admin.Listen) && !s.Admin.HasToken() {
+		d.Errorf(spec.Admin.Listen, "admin.listen %s is reachable from other machines and has no token", s.Admin.Listen).
+			Hint("admin: {listen: …, token: ${ADMIN_TOKEN}}, or listen on 127.0.0.1 or a unix: socket")
+	}
+	if s.Admin.Listen == s.Server.Listen && !strings.HasSuffix(s.Admin.Listen, ":0") {
+		d.Errorf(spec.Admin.Listen, "admin and server cannot share the address %s", s.Admin.Listen)
+	}
+	s.Store = storePath(spec.Store.URL, file, d)
+	if r := spec.Store.Retention; r != nil {
+		set(&s.Retention.For, r.For)
+		set(&s.Retention.Deliveries, r.Deliveries)
+	}
+	if spec.Workers != nil {
+		s.Workers = *spec.Workers
+		if s.Workers < 1 || s.Workers > 1024 {
+			d.Errorf(file.Root.Find("workers"), "workers is between 1 and 1024, found %d", s.Workers)
+		}
+	}
+	return s
+}
+
+// defaultDrain is how long a stop waits for running jobs: less than systemd's own patience.
+const defaultDrain = 60 * time.Second
+
+func server(spec serverSpec, file *config.File, d *config.Diagnostics) Server {
+	s := Server{Listen: cmp.Or(spec.Listen.Value, "127.0.0.1:9000"), Drain: defaultDrain}
+	checkListen(spec.Listen, d)
+	if path, ok := strings.CutPrefix(s.Listen, "unix:"); ok {
+		s.Listen = "unix:" + beside(file, path)
+	}
+	set(&s.Drain, spec.Drain)
+	if spec.TLS != nil {
+		s.Cert, s.Key = beside(file, spec.TLS.Cert.Value), beside(file, spec.TLS.Key.Value)
+		if _, err := loadCertificate(s.Cert, s.Key); err != nil && s.Cert != "" && s.Key != "" {
+			d.Errorf(spec.TLS.Cert, "%s", err.Error())
+		}
+	}
+	for _, p := range spec.Proxies {
+		prefix, err := hook.ParsePrefix(p.Value)
+		if err != nil {
+			d.Errorf(p, "trusted_proxies wants addresses or networks such as 10.0.0.0/8, found %q", p.Value)
+			continue
+		}
+		s.Proxies = append(s.Proxies, prefix)
+	}
+	return s
+}
+
+func storePath(url config.Text, file *config.File, d *config.Diagnostics) string {
+	value := cmp.Or(url.Value, "sqlite:tenterhook.db")
+	scheme, path, _ := strings.Cut(value, ":")
+	switch {
+	case scheme == "sqlite" && path != "":
+		return beside(file, strings.TrimPrefix(path, "//"))
+	case scheme == "postgres" || scheme == "postgresql":
+		d.Errorf(url, "store %s: is part of the language, but this version does not carry it out yet", scheme).
+			Hint("sqlite:tenterhook.db keeps everything on this machine")
+	default:
+		d.Errorf(url, "store url wants sqlite:FILE, found %q", value)
+	}
+	return ""
+}
+
+// beside resolves a relative path against the configuration's folder.
+func beside(file *config.File, path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(file.Dir, path)
+}
+
+func checkListen(listen config.Text, d *config.Diagnostics) bool {
+	if listen.Value == "" {
+		return true
+	}
+	if path, ok := strings.CutPrefix(listen.Value, "unix:"); ok {
+		if path == "" {
+			d.Errorf(listen, "a unix socket wants a path").Hint("unix:/run/tenterhook/admin.sock")
+			return false
+		}
+		return true
+	}
+	if _, port, err := net.SplitHostPort(listen.Value); err != nil || port == "" {
+		d.Errorf(listen, "listen wants host:port, found %q", listen.Value).Hint("127.0.0.1:9000, or :9000 for every address")
+		return false
+	}
+	return true
+}
+
+// isLocal reports whether only this machine can reach the address.
+func isLocal(listen string) bool {
+	if strings.HasPrefix(listen, "unix:") {
+		return true
+	}
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
+}
+
+// needRestart names what differs between two configurations and takes a restart to apply.
+func (s Settings) needRestart(next Settings) []string {
+	var names []string
+	add := func(name string, changed bool) {
+		if changed {
+			names = append(names, name)
+		}
+	}
+	add("server.listen", s.Server.Listen != next.Server.Listen)
+	add("server.tls", s.Server.Cert != next.Server.Cert || s.Server.Key != next.Server.Key)
+	add("server.trusted_proxies", !slices.Equal(s.Server.Proxies, next.Server.Proxies))
+	add("server.drain", s.Server.Drain != next.Server.Drain)
+	add("admin.listen", s.Admin.Listen != next.Admin.Listen)
+	add("admin.token", string(s.Admin.Token.Reveal()) != string(next.Admin.Token.Reveal()))
+	add("admin.hosts", !slices.Equal(s.Admin.Hosts, next.Admin.Hosts))
+	add("store.url", s.Store != next.Store)
+	add("store.retention", s.Retention != next.Retention)
+	add("workers", s.Workers != next.Workers)
+	return names
+}
+
+// set copies a value that was written over its default.
+func set[T any](into, written *T) {
+	if written != nil {
+		*into = *written
+	}
+}

@@ -1,0 +1,269 @@
+package hook
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/tenterhook/tenterhook/internal/config"
+	"github.com/tenterhook/tenterhook/internal/expression"
+	"github.com/tenterhook/tenterhook/internal/job"
+	"github.com/tenterhook/tenterhook/internal/provider"
+	"github.com/tenterhook/tenterhook/internal/request"
+)
+
+// Context is what compiling needs to know beside the hooks themselves.
+type Context struct {
+	Dir      string   // folder of the configuration file: relative paths start here
+	Digest   string   // of the configuration
+	Exposed  bool     // the deliveries' listener is reachable from other machines
+	Mask     []string // values that are never shown
+	Defaults config.Node
+}
+
+// SampleSecret is the secret of the quick start's file. It is public, so a hook that has it is
+// refused on a listener that other machines can reach.
+const SampleSecret = "sample-secret-for-trying-only"
+
+// Compile makes a Set of the `hooks:` list. It is pure but for looking up programs and folders.
+// Problems go to d, all of them; the Set is of use only when d has none.
+func Compile(hooks config.Node, c Context, d *config.Diagnostics) *Set {
+	set := &Set{digest: c.Digest, byName: map[string]*Hook{}}
+	places := map[string]config.Text{} // shape of a path → where it was declared
+	for _, node := range hooks.List() {
+		h, spec := compileHook(node, c, d)
+		if h == nil {
+			continue
+		}
+		if h.Name != "" {
+			if set.byName[h.Name] != nil {
+				d.Errorf(spec.Name, "hook %q is declared twice", h.Name)
+			}
+			set.byName[h.Name] = h
+		}
+		set.hooks = append(set.hooks, h)
+		if !h.Enabled || h.Path == "" {
+			continue
+		}
+		if first, taken := places[shape(h.Path)]; taken {
+			d.Errorf(spec.Path, "hook %q has the same path as the hook at %s: %s", h.Name, first.Pos(), h.Path)
+			continue
+		}
+		places[shape(h.Path)] = spec.Path
+		set.routes.add(h)
+	}
+	return set
+}
+
+// hookSpec is a hook as it is written. What rules and verification look like is read by them.
+type hookSpec struct {
+	Name     config.Text     `yaml:"name,required"`
+	Path     config.Text     `yaml:"path,required"`
+	Provider config.Text     `yaml:"provider"`
+	Secret   []config.Secret `yaml:"secret"`
+	Verify   config.Node     `yaml:"verify"`
+	AllowIPs []config.Text   `yaml:"allow_ips"`
+	Methods  []config.Text   `yaml:"methods"`
+	Parse    config.Text     `yaml:"parse"`
+	MaxBody  config.Size     `yaml:"max_body"`
+	Enabled  *bool           `yaml:"enabled"`
+	Hide     bool            `yaml:"hide"`
+	Public   bool            `yaml:"public"`
+	Rate     *rateSpec       `yaml:"rate"`
+	Dedupe   config.Node     `yaml:"dedupe"`
+	Respond  config.Node     `yaml:"respond"`
+	Let      config.Node     `yaml:"let"`
+	Rules    config.Node     `yaml:"rules"`
+}
+
+type rateSpec struct {
+	Limit int           `yaml:"limit,required"`
+	Per   time.Duration `yaml:"per,required"`
+}
+
+// The body a hook takes when neither it nor its preset says otherwise, and the most it may say.
+const (
+	defaultMaxBody = 1 << 20
+	largestBody    = 64 << 20
+)
+
+func compileHook(node config.Node, c Context, d *config.Diagnostics) (*Hook, *hookSpec) {
+	if node.Kind() != config.KindMap {
+		d.Errorf(node, "a hook is a mapping with name, path, provider or verify, and rules")
+		return nil, nil
+	}
+	m := node.Map(d)
+	spec := &hookSpec{}
+	m.Decode(spec)
+	h := &Hook{
+		Name: spec.Name.Value, Config: c.Digest, Path: spec.Path.Value, Methods: []string{"POST"}, MaxBody: defaultMaxBody,
+		Enabled: spec.Enabled == nil || *spec.Enabled, Hide: spec.Hide,
+	}
+	checkName(spec.Name, "hook", d)
+	if problem := checkPath(h.Path); h.Path != "" && problem != "" {
+		d.Errorf(spec.Path, "path %s", problem)
+	}
+	compilePreset(h, spec, d)
+	compileRequest(h, spec, node, d)
+	compileVerify(h, spec, node, c, d)
+	compileDedupe(h, spec, d)
+	scope := compileLets(h, spec, d)
+	compileRespond(h, spec, scope, d)
+	compileRules(h, m, node, spec, scope, c, d)
+	return h, spec
+}
+
+func compilePreset(h *Hook, spec *hookSpec, d *config.Diagnostics) {
+	if spec.Provider.Value == "" {
+		return
+	}
+	preset, ok := provider.Lookup(spec.Provider.Value)
+	if !ok {
+		suggest(d.Errorf(spec.Provider, "unknown provider %q", spec.Provider.Value), spec.Provider.Value, provider.Names())
+		return
+	}
+	h.Provider, h.Scheme, h.Format = preset, preset.Name, preset.Format
+	if preset.MaxBody > 0 {
+		h.MaxBody = preset.MaxBody
+	}
+}
+
+// compileRequest reads what a request must be like before it is verified.
+func compileRequest(h *Hook, spec *hookSpec, node config.Node, d *config.Diagnostics) {
+	if len(spec.Methods) > 0 {
+		h.Methods = nil
+	}
+	for _, m := range spec.Methods {
+		known := []string{"POST", "GET", "PUT", "PATCH", "DELETE", "HEAD"}
+		if !slices.Contains(known, m.Value) {
+			suggest(d.Errorf(m, "unknown method %q", m.Value), m.Value, known)
+		}
+		h.Methods = append(h.Methods, m.Value)
+	}
+	formats := []string{string(request.FormatJSON), string(request.FormatForm), string(request.FormatXML), string(request.FormatText)}
+	if f := spec.Parse.Value; f != "" {
+		if !slices.Contains(formats, f) {
+			suggest(d.Errorf(spec.Parse, "unknown body type %q", f), f, formats)
+		}
+		h.Format = request.Format(f)
+	}
+	if spec.MaxBody > 0 {
+		h.MaxBody = int64(spec.MaxBody)
+	}
+	if h.MaxBody > largestBody {
+		d.Errorf(node.Find("max_body"), "max_body is at most 64MiB")
+	}
+	if r := spec.Rate; r != nil {
+		if r.Limit < 1 || r.Per <= 0 {
+			d.Errorf(node.Find("rate"), "rate wants a limit of at least 1 and a time, such as {limit: 60, per: 1m}")
+		}
+		h.Rate = &Rate{Limit: r.Limit, Per: r.Per}
+	}
+}
+
+// compileLets compiles the hook's let: names and returns the scope its expressions live in.
+func compileLets(h *Hook, spec *hookSpec, d *config.Diagnostics) expression.Scope {
+	var scope expression.Scope
+	var sources []expression.LetSource
+	var places []config.Text
+	if !spec.Let.IsZero() && spec.Let.Kind() != config.KindMap {
+		d.Errorf(spec.Let, "let is a mapping from names to expressions")
+		return scope
+	}
+	for _, e := range spec.Let.Entries() {
+		text := e.Value.Text(d)
+		sources = append(sources, expression.LetSource{Name: e.Key.Value, Source: text.Value})
+		places = append(places, text)
+	}
+	lets, errs := expression.CompileLets(sources)
+	for i, err := range errs {
+		if err != nil {
+			d.Within(places[i], err)
+		}
+	}
+	h.lets = lets
+	for _, s := range sources {
+		scope.Lets = append(scope.Lets, s.Name)
+	}
+	return scope
+}
+
+type dedupeSpec struct {
+	Key         config.Text   `yaml:"key"`
+	Window      time.Duration `yaml:"window"`
+	OnDuplicate config.Text   `yaml:"on_duplicate"`
+}
+
+// The window keys are remembered for, and the least one: longer than the senders' own retries.
+const (
+	defaultWindow = 30 * 24 * time.Hour
+	shortestNote  = 24 * time.Hour
+)
+
+func compileDedupe(h *Hook, spec *hookSpec, d *config.Diagnostics) {
+	h.Dedupe = Dedupe{Window: defaultWindow, OnDuplicate: job.Skip}
+	if h.Provider != nil {
+		h.Dedupe.OnDuplicate = cmp.Or(h.Provider.OnDuplicate, job.Skip)
+	}
+	switch {
+	case spec.Dedupe.IsZero():
+		return
+	case spec.Dedupe.Kind() == config.KindScalar:
+		if word := spec.Dedupe.Text(d); word.Value != "none" {
+			d.Errorf(word, "dedupe is none or a mapping with key, window, on_duplicate")
+		}
+		h.Dedupe.None = true
+		return
+	}
+	var s dedupeSpec
+	if !spec.Dedupe.Decode(&s, d) {
+		return
+	}
+	if s.Window > 0 {
+		h.Dedupe.Window = s.Window
+		if s.Window < shortestNote {
+			d.Warnf(spec.Dedupe.Find("window"), "a window of %s is shorter than most senders' retries: a late retry would run again", s.Window)
+		}
+	}
+	if s.OnDuplicate.Value != "" {
+		policies := []string{string(job.Skip), string(job.RerunFailed)}
+		if !slices.Contains(policies, s.OnDuplicate.Value) {
+			suggest(d.Errorf(s.OnDuplicate, "unknown on_duplicate %q", s.OnDuplicate.Value), s.OnDuplicate.Value, policies)
+		}
+		h.Dedupe.OnDuplicate = job.OnDuplicate(s.OnDuplicate.Value)
+	}
+	if s.Key.Value != "" {
+		h.Dedupe.key = compileTemplate(s.Key, expression.Scope{}, d)
+	}
+}
+
+func compileTemplate(text config.Text, scope expression.Scope, d *config.Diagnostics) *expression.Template {
+	t, err := expression.CompileTemplate(text.Value, scope)
+	if err != nil {
+		d.Within(text, err)
+		return nil
+	}
+	return t
+}
+
+func checkName(name config.Text, what string, d *config.Diagnostics) {
+	if name.Value == "" {
+		return
+	}
+	for _, c := range name.Value {
+		ok := c == '-' || c == '_' || c == '.' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+		if !ok || len(name.Value) > 64 {
+			d.Errorf(name, "%s name %q may hold letters, digits, -, _ and ., at most 64", what, name.Value)
+			return
+		}
+	}
+}
+
+// suggest adds what would have been right to a problem.
+func suggest(problem *config.Diagnostic, word string, among []string) {
+	if near := config.Suggest(word, among); near != "" {
+		problem.Hint("did you mean %q?", near)
+		return
+	}
+	problem.Hint("one of: %s", join(among))
+}

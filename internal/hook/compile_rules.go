@@ -1,0 +1,234 @@
+package hook
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tenterhook/tenterhook/internal/action"
+	"github.com/tenterhook/tenterhook/internal/config"
+	"github.com/tenterhook/tenterhook/internal/expression"
+	"github.com/tenterhook/tenterhook/internal/job"
+)
+
+// ruleSpec is what every rule may say beside its action.
+type ruleSpec struct {
+	Match       config.Text      `yaml:"match"`
+	Retry       *retrySpec       `yaml:"retry"`
+	OnInterrupt config.Text      `yaml:"on_interrupt"`
+	Concurrency *concurrencySpec `yaml:"concurrency"`
+}
+
+type retrySpec struct {
+	Attempts *int           `yaml:"attempts"`
+	Initial  *time.Duration `yaml:"initial"`
+	Factor   *float64       `yaml:"factor"`
+	Max      *time.Duration `yaml:"max"`
+	Jitter   config.Text    `yaml:"jitter"`
+}
+
+type concurrencySpec struct {
+	Key        config.Text `yaml:"key"`
+	Limit      *int        `yaml:"limit"`
+	Overflow   config.Text `yaml:"overflow"`
+	MaxPending *int        `yaml:"max_pending"`
+}
+
+// announced are rule keys of the language that this version does not carry out. They are
+// refused rather than ignored: a deploy that silently is not debounced is a wrong deploy.
+var announced = []string{
+	"debounce", "throttle", "rate_limit", "sequence", "start_within", "once", "priority",
+	"on_success", "on_failure", "on_cancel",
+}
+
+// compileRules compiles rules:, or the one rule written inline in the hook's own mapping m.
+func compileRules(h *Hook, m *config.Map, node config.Node, spec *hookSpec, scope expression.Scope, c Context, d *config.Diagnostics) {
+	inline := slices.ContainsFunc(node.Entries(), func(e config.Entry) bool {
+		return e.Key.Value == "match" || isActionKey(e.Key.Value)
+	})
+	if spec.Rules.IsZero() || inline {
+		if !spec.Rules.IsZero() {
+			d.Errorf(node.Key("rules"), "a hook has rules: or one rule written in the hook itself, not both")
+		}
+		if rule := compileRule(h, h.Name, m, node, scope, c, d); rule != nil {
+			h.Rules = []*Rule{rule}
+		}
+		return
+	}
+	m.Close()
+	nodes := spec.Rules.List()
+	if len(nodes) == 0 {
+		d.Errorf(spec.Rules, "rules is empty: nothing would ever run").Hint("give it a rule with match: and run:")
+	}
+	seen := map[string]bool{}
+	for _, ruleNode := range nodes {
+		compileNamedRule(h, ruleNode, len(nodes) > 1, seen, scope, c, d)
+	}
+}
+
+func compileNamedRule(h *Hook, node config.Node, needsName bool, seen map[string]bool, scope expression.Scope, c Context, d *config.Diagnostics) {
+	if node.Kind() != config.KindMap {
+		d.Errorf(node, "a rule is a mapping with match: and an action (run:, exec: or http:)")
+		return
+	}
+	full := withDefaults(node, c.Defaults)
+	m := full.Map(d)
+	var s struct {
+		Name config.Text `yaml:"name"`
+	}
+	m.Decode(&s)
+	name := s.Name.Value
+	switch {
+	case name == "" && needsName:
+		d.Errorf(node, "a rule needs a name when the hook has more than one").Hint("add name: to each rule")
+	case name == "":
+		name = h.Name
+	case seen[name]:
+		d.Errorf(s.Name, "rule %q is declared twice in hook %q", name, h.Name)
+	}
+	checkName(s.Name, "rule", d)
+	seen[name] = true
+	if rule := compileRule(h, name, m, full, scope, c, d); rule != nil {
+		h.Rules = append(h.Rules, rule)
+	}
+}
+
+// withDefaults is the rule with the keys of defaults: that it does not set itself. A default
+// that only some actions know (dir, shell) is not forced on the others.
+func withDefaults(rule, defaults config.Node) config.Node {
+	if defaults.IsZero() {
+		return rule
+	}
+	return rule.WithDefaults(defaults)
+}
+
+// compileRule reads one rule from m, whose keys may be shared with the hook (inline rules), and
+// closes m: a key that nobody has asked for by then is a problem.
+func compileRule(h *Hook, name string, m *config.Map, node config.Node, scope expression.Scope, c Context, d *config.Diagnostics) *Rule {
+	var spec ruleSpec
+	m.Decode(&spec)
+	for _, key := range announced {
+		if m.Has(key) {
+			d.Errorf(node.Key(key), "%s is part of the language, but this version does not carry it out yet", key)
+		}
+	}
+	m.Know(announced...)
+	r := &Rule{Name: name, Hook: h, Match: node.Find("match").Literal().Value}
+	r.Action = action.Compile(m, node, action.Context{
+		Dir: c.Dir, Scope: scope, Diagnostics: d, Hook: h.Name, Rule: name, Mask: c.Mask,
+	})
+	m.Close()
+	if spec.Match.Value != "" {
+		r.match = compileMatch(spec.Match, scope, d)
+	} else if !node.Find("match").IsZero() {
+		d.Errorf(node.Find("match"), "match is empty").Hint("leave match out to take every delivery")
+	}
+	r.Concurrency = compileConcurrency(spec.Concurrency, node.Find("concurrency"), scope, d)
+	if r.Action == nil {
+		return nil
+	}
+	r.Retry = compileRetry(spec.Retry, node.Find("retry"), r.Action.Retry(), d)
+	r.OnInterrupt = compileOnInterrupt(spec.OnInterrupt, r.Retry, d)
+	return r
+}
+
+func compileMatch(text config.Text, scope expression.Scope, d *config.Diagnostics) *expression.Program {
+	p, err := expression.CompileMatch(text.Value, scope)
+	if err != nil {
+		d.Within(text, err)
+		return nil
+	}
+	return p
+}
+
+func compileOnInterrupt(text config.Text, retry job.RetryPolicy, d *config.Diagnostics) string {
+	switch text.Value {
+	case "":
+		if retry.Attempts > 1 {
+			return "retry"
+		}
+		return "fail"
+	case "fail", "retry":
+		return text.Value
+	}
+	suggest(d.Errorf(text, "unknown on_interrupt %q", text.Value), text.Value, []string{"fail", "retry"})
+	return "fail"
+}
+
+// compileRetry lays what the rule says over its action kind's own policy.
+func compileRetry(spec *retrySpec, node config.Node, p job.RetryPolicy, d *config.Diagnostics) job.RetryPolicy {
+	if spec == nil {
+		return p
+	}
+	set(&p.Attempts, spec.Attempts)
+	set(&p.Initial, spec.Initial)
+	set(&p.Factor, spec.Factor)
+	set(&p.Max, spec.Max)
+	switch spec.Jitter.Value {
+	case "", "full":
+	case "none":
+		p.Jitter = false
+	default:
+		suggest(d.Errorf(spec.Jitter, "unknown jitter %q", spec.Jitter.Value), spec.Jitter.Value, []string{"full", "none"})
+	}
+	if p.Attempts < 1 || p.Attempts > 100 {
+		d.Errorf(within(node, "attempts"), "attempts is between 1 (no retry) and 100, found %d", p.Attempts)
+	}
+	if p.Factor < 1 || p.Factor > 100 {
+		d.Errorf(within(node, "factor"), "factor is between 1 and 100, found %g", p.Factor)
+	}
+	if p.Max < p.Initial && spec.Max != nil {
+		d.Errorf(within(node, "max"), "max (%s) is shorter than initial (%s)", p.Max, p.Initial)
+	}
+	p.Max = max(p.Max, p.Initial)
+	return p
+}
+
+func compileConcurrency(spec *concurrencySpec, node config.Node, scope expression.Scope, d *config.Diagnostics) *Concurrency {
+	if spec == nil {
+		return nil
+	}
+	c := &Concurrency{Limit: 1, MaxPending: 100}
+	set(&c.Limit, spec.Limit)
+	set(&c.MaxPending, spec.MaxPending)
+	if c.Limit < 1 {
+		d.Errorf(within(node, "limit"), "limit is at least 1, found %d", c.Limit).Hint("pause a hook with enabled: false")
+	}
+	if c.MaxPending < 1 {
+		d.Errorf(within(node, "max_pending"), "max_pending is at least 1, found %d", c.MaxPending)
+	}
+	switch spec.Overflow.Value {
+	case "", "queue":
+	case "replace_pending", "cancel_running", "skip":
+		d.Errorf(spec.Overflow, "overflow %s is part of the language, but this version does not carry it out yet", spec.Overflow.Value).
+			Hint("overflow: queue runs every job of the key in order")
+	default:
+		suggest(d.Errorf(spec.Overflow, "unknown overflow %q", spec.Overflow.Value), spec.Overflow.Value,
+			[]string{"queue", "replace_pending", "cancel_running", "skip"})
+	}
+	if spec.Key.Value != "" {
+		c.key = compileTemplate(spec.Key, scope, d)
+	}
+	return c
+}
+
+// set copies a value that was written over its default.
+func set[T any](into, written *T) {
+	if written != nil {
+		*into = *written
+	}
+}
+
+// within is the node of a key, or the mapping's own when the key is absent.
+func within(node config.Node, key string) config.Node {
+	if found := node.Find(key); !found.IsZero() {
+		return found
+	}
+	return node
+}
+
+func isActionKey(key string) bool {
+	return slices.ContainsFunc(action.Kinds(), func(k action.Kind) bool { return k.Name == key })
+}
+
+func join(words []string) string { return strings.Join(words, ", ") }

@@ -1,0 +1,186 @@
+package hook
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/tenterhook/tenterhook/internal/config"
+	"github.com/tenterhook/tenterhook/internal/verify"
+)
+
+// compileVerify makes the hook's verifier: the preset's, adjusted by a verify: mapping beside
+// it, or the one the mapping describes. It fails closed: a hook that says nothing is a problem.
+func compileVerify(h *Hook, spec *hookSpec, node config.Node, c Context, d *config.Diagnostics) {
+	compileAllowIPs(h, spec, d)
+	switch {
+	case spec.Provider.Value != "" && h.Provider == nil:
+		return // an unknown provider is already a problem
+	case h.Provider != nil:
+		h.verifier = h.Provider.Verifier()
+		adjustPreset(h, spec, d)
+	case spec.Verify.IsZero():
+		d.Errorf(spec.Name, "hook %q says neither provider: nor verify:", h.Name).
+			Hint("name the sender (provider: github) or describe its signature (verify: {scheme: hmac, …})").
+			Hint("a hook that anyone may call must write out verify: none")
+		return
+	default:
+		h.verifier, h.Scheme = compileScheme(spec.Verify, d)
+	}
+	if h.verifier == nil {
+		return
+	}
+	h.Open = h.Scheme == "none"
+	h.withhold = withheld(h.verifier)
+	compileSecrets(h, spec, c, d)
+	checkOpen(h, spec, c, d)
+}
+
+// adjustPreset decodes a verify: mapping over the preset's own settings.
+func adjustPreset(h *Hook, spec *hookSpec, d *config.Diagnostics) {
+	if spec.Verify.IsZero() {
+		return
+	}
+	if spec.Verify.Kind() != config.KindMap {
+		d.Errorf(spec.Verify, "verify beside provider: adjusts the preset, such as {tolerance: 20s}")
+		return
+	}
+	if !spec.Verify.Find("scheme").IsZero() {
+		d.Errorf(spec.Verify.Key("scheme"), "provider: %s brings its own scheme", h.Provider.Name).
+			Hint("remove scheme:, or remove provider: and describe the scheme in full")
+		return
+	}
+	if spec.Verify.Decode(h.verifier, d) {
+		reportProblems(h.verifier, spec.Verify, d)
+	}
+}
+
+func compileScheme(node config.Node, d *config.Diagnostics) (verify.Verifier, string) {
+	if node.Kind() == config.KindScalar {
+		word := node.Text(d)
+		kind, ok := verify.Lookup(word.Value)
+		if !ok || word.Value != "none" {
+			d.Errorf(word, "verify is a mapping such as {scheme: hmac, header: X-Signature}, or the word none")
+			return nil, ""
+		}
+		return kind.New(), kind.Name
+	}
+	m := node.Map(d)
+	var s struct {
+		Scheme config.Text `yaml:"scheme,required"`
+	}
+	if !m.Decode(&s) {
+		return nil, ""
+	}
+	kind, ok := verify.Lookup(s.Scheme.Value)
+	if !ok {
+		suggest(d.Errorf(s.Scheme, "unknown scheme %q", s.Scheme.Value), s.Scheme.Value, schemeNames())
+		return nil, ""
+	}
+	v := kind.New()
+	decoded := m.Decode(v)
+	if m.Close() && decoded {
+		reportProblems(v, node, d)
+	}
+	return v, kind.Name
+}
+
+func schemeNames() []string {
+	var names []string
+	for _, k := range verify.Kinds() {
+		names = append(names, k.Name)
+	}
+	return names
+}
+
+// reportProblems places what a verifier finds wrong with itself.
+func reportProblems(v verify.Verifier, node config.Node, d *config.Diagnostics) {
+	checker, ok := v.(verify.Checker)
+	if !ok {
+		return
+	}
+	for _, p := range checker.Check() {
+		at := node
+		if found := node.Find(p.Path...); !found.IsZero() {
+			at = found
+		}
+		problem := d.Errorf(at, "%s", p.Message)
+		for _, hint := range p.Hints {
+			problem.Hint("%s", hint)
+		}
+	}
+}
+
+func compileSecrets(h *Hook, spec *hookSpec, c Context, d *config.Diagnostics) {
+	if !h.verifier.NeedsSecret() {
+		if len(spec.Secret) > 0 {
+			d.Errorf(spec.Secret[0], "%s has no use for a secret", h.Scheme).
+				Hint("remove secret:, or choose a scheme that checks it")
+		}
+		return
+	}
+	if len(spec.Secret) == 0 {
+		d.Errorf(spec.Name, "hook %q needs a secret: %s checks it", h.Name, h.Scheme).
+			Hint("secret: ${%s_SECRET}", strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(h.Name)))
+		return
+	}
+	for _, s := range spec.Secret {
+		secret := s.Reveal()
+		if checker, ok := h.verifier.(verify.SecretChecker); ok && len(secret) > 0 {
+			if err := checker.CheckSecret(secret); err != nil {
+				d.Errorf(s, "%s", err.Error())
+			}
+		}
+		if string(secret) == SampleSecret && c.Exposed {
+			d.Errorf(s, "the sample secret is public and refused on a listener that other machines can reach").
+				Hint("use one of your own: openssl rand -hex 32")
+		}
+		h.secrets = append(h.secrets, secret)
+	}
+}
+
+// checkOpen makes verify: none loud, and refuses it where strangers can call.
+func checkOpen(h *Hook, spec *hookSpec, c Context, d *config.Diagnostics) {
+	if !h.Open {
+		return
+	}
+	if c.Exposed && !spec.Public {
+		d.Errorf(spec.Verify, "verify: none is refused on a listener that other machines can reach").
+			Hint("verify the sender, listen on 127.0.0.1, or write public: true beside it")
+		return
+	}
+	d.Warnf(spec.Verify, "hook %q is not verified: anyone who reaches it starts its rules", h.Name)
+}
+
+func compileAllowIPs(h *Hook, spec *hookSpec, d *config.Diagnostics) {
+	for _, text := range spec.AllowIPs {
+		prefix, err := ParsePrefix(text.Value)
+		if err != nil {
+			d.Errorf(text, "allow_ips wants addresses or networks such as 192.0.2.0/24, found %q", text.Value)
+			continue
+		}
+		h.allowIPs = append(h.allowIPs, prefix)
+	}
+}
+
+// ParsePrefix reads a network in CIDR notation or a single address.
+func ParsePrefix(s string) (netip.Prefix, error) {
+	if !strings.Contains(s, "/") {
+		addr, err := netip.ParseAddr(s)
+		if err != nil {
+			return netip.Prefix{}, err
+		}
+		return addr.Unmap().Prefix(addr.Unmap().BitLen())
+	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+	return p.Masked(), nil
+}
+
+func withheld(v verify.Verifier) []string {
+	names := slices.Concat(alwaysWithheld, v.Withhold())
+	slices.Sort(names)
+	return slices.Compact(names)
+}

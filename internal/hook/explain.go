@@ -1,0 +1,113 @@
+package hook
+
+import (
+	"errors"
+	"time"
+
+	"github.com/tenterhook/tenterhook/internal/action"
+	"github.com/tenterhook/tenterhook/internal/expression"
+	"github.com/tenterhook/tenterhook/internal/job"
+	"github.com/tenterhook/tenterhook/internal/request"
+)
+
+// Explanation says what a hook would do with a request, and why. Nothing is run or stored.
+type Explanation struct {
+	Hook         string            `json:"hook"`
+	Verified     bool              `json:"verified"`
+	Reason       string            `json:"reason"` // why it is not verified
+	Secret       int               `json:"secret"` // position of the secret that matched; -1 if none
+	Handshake    *HandshakeAnswer  `json:"handshake,omitempty"`
+	DeliveryKey  string            `json:"delivery_key"`
+	Event        string            `json:"event"`
+	PayloadError string            `json:"payload_error"`
+	Rules        []RuleExplanation `json:"rules"`
+}
+
+// HandshakeAnswer is what a sender that checks the address would be told.
+type HandshakeAnswer struct {
+	Status int    `json:"status"`
+	Body   string `json:"body"`
+}
+
+// RuleExplanation is one rule's verdict with the values that decided it, and, for a match, the
+// action as it would run.
+type RuleExplanation struct {
+	Rule           string             `json:"rule"`
+	Verdict        job.Verdict        `json:"verdict"`
+	Error          string             `json:"error"`
+	Values         []expression.Value `json:"values"`
+	Action         map[string]any     `json:"action"`
+	ConcurrencyKey string             `json:"concurrency_key"`
+}
+
+// Explain goes the way of a delivery without storing or running anything. Unlike the daemon it
+// goes on after a failed verification, so that rules can be tried on a request made by hand.
+func (h *Hook) Explain(r *request.Request, now time.Time) Explanation {
+	e := Explanation{Hook: h.Name, Secret: -1, Rules: []RuleExplanation{}}
+	secret, err := h.Verify(r, now)
+	if err != nil {
+		e.Reason = err.Error()
+	} else {
+		e.Verified, e.Secret = true, secret
+	}
+	r.Header, _ = h.Conceal(r.Header)
+	if answer := h.Handshake(r); answer != nil && e.Verified {
+		e.Handshake = &HandshakeAnswer{Status: answer.Status, Body: string(answer.Body)}
+		return e
+	}
+	id, err := h.Identify(r)
+	if err != nil {
+		e.PayloadError = err.Error()
+	}
+	h.explainRules(&e, r, id, job.NewID(), now)
+	return e
+}
+
+// ExplainStored explains a delivery that was taken in, by the hook as it is now. Its signature
+// was not kept, so what is said of its verification is what was found then.
+func (h *Hook) ExplainStored(d *job.Delivery) Explanation {
+	e := Explanation{Hook: h.Name, Verified: true, Secret: d.Secret, Rules: []RuleExplanation{}}
+	r := Replay(d)
+	r.Format = h.Format
+	h.explainRules(&e, r, Identity{Key: d.Key, Event: d.Event}, d.ID, d.ReceivedAt)
+	return e
+}
+
+func (h *Hook) explainRules(e *Explanation, r *request.Request, id Identity, delivery string, now time.Time) {
+	e.DeliveryKey, e.Event = id.Key, id.Event
+	if _, err := r.Payload(); err != nil && e.PayloadError == "" {
+		e.PayloadError = err.Error()
+	}
+	for _, rule := range h.Rules {
+		e.Rules = append(e.Rules, rule.explain(r, id, delivery, now))
+	}
+}
+
+func (r *Rule) explain(req *request.Request, id Identity, delivery string, now time.Time) RuleExplanation {
+	in := r.Hook.input(req, id, delivery)
+	in.Now = now
+	verdict, key, err := r.decide(in)
+	e := RuleExplanation{Rule: r.Name, Verdict: verdict, ConcurrencyKey: key, Values: []expression.Value{}}
+	if err != nil {
+		e.Error = err.Error()
+		var undecodable *request.DecodeError
+		if errors.As(err, &undecodable) {
+			e.Verdict = job.Error
+		}
+	}
+	if r.match != nil {
+		e.Values = append(e.Values, r.match.Explain(in)...)
+	}
+	if verdict != job.Match {
+		return e
+	}
+	prepared, err := r.Action.Prepare(in, action.Facts{
+		Job: job.NewID(), Delivery: delivery, Hook: r.Hook.Name, Rule: r.Name, Event: id.Event, Attempt: 1,
+	})
+	if err != nil {
+		e.Error = err.Error()
+		return e
+	}
+	e.Action = prepared.Describe()
+	return e
+}

@@ -1,0 +1,147 @@
+package hook
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/tenterhook/tenterhook/internal/action"
+	"github.com/tenterhook/tenterhook/internal/expression"
+	"github.com/tenterhook/tenterhook/internal/job"
+	"github.com/tenterhook/tenterhook/internal/request"
+)
+
+// Conceal returns the header without what the hook withholds, and the names of what was there
+// and is withheld. Expressions, the store and actions see only the result.
+func (h *Hook) Conceal(header http.Header) (kept http.Header, withheld []string) {
+	for _, name := range h.withhold {
+		if len(header.Values(name)) > 0 {
+			withheld = append(withheld, http.CanonicalHeaderKey(name))
+		}
+	}
+	if withheld == nil {
+		return header, nil
+	}
+	kept = header.Clone()
+	for _, name := range withheld {
+		kept.Del(name)
+	}
+	return kept, withheld
+}
+
+// Plan decides what a verified request does: one verdict for each rule, one job for each match,
+// and the delivery's outcome, verdicts and identity, which are set in d. It is pure.
+//
+// The error is a *request.DecodeError when a rule needs the body and the body cannot be read.
+// Any other evaluation error is a verdict, not an error: that rule makes no job.
+func (h *Hook) Plan(r *request.Request, id Identity, d *job.Delivery) ([]job.Job, error) {
+	d.Hook, d.Key, d.Event = h.Name, id.Key, id.Event
+	d.Window, d.OnDuplicate = h.Dedupe.Window, h.Dedupe.OnDuplicate
+	d.Outcome = job.Ignored
+	in := h.input(r, id, d.ID)
+	var jobs []job.Job
+	for _, rule := range h.Rules {
+		verdict, key, err := rule.decide(in)
+		var undecodable *request.DecodeError
+		if errors.As(err, &undecodable) {
+			return nil, err
+		}
+		line := job.RuleVerdict{Rule: rule.Name, Verdict: verdict}
+		if err != nil {
+			line.Error = err.Error()
+		}
+		d.Verdicts = append(d.Verdicts, line)
+		if verdict == job.Match {
+			jobs = append(jobs, rule.newJob(d, key))
+		}
+	}
+	if len(jobs) > 0 {
+		d.Outcome = job.Accepted
+	}
+	return jobs, nil
+}
+
+// decide returns the rule's verdict and, for a match, the key of its lane.
+func (r *Rule) decide(in *expression.Input) (verdict job.Verdict, laneKey string, err error) {
+	if r.match != nil {
+		matched, err := r.match.Bool(in)
+		if err != nil {
+			return job.Error, "", err
+		}
+		if !matched {
+			return job.NoMatch, "", nil
+		}
+	}
+	laneKey, err = r.laneKey(in)
+	if err != nil {
+		return job.Error, "", fmt.Errorf("concurrency key: %w", err)
+	}
+	return job.Match, laneKey, nil
+}
+
+// laneKey evaluates the concurrency key; "" means the rule has no lane.
+func (r *Rule) laneKey(in *expression.Input) (string, error) {
+	if r.Concurrency == nil {
+		return "", nil
+	}
+	if r.Concurrency.key == nil {
+		return r.Name, nil
+	}
+	key, _, err := r.Concurrency.key.Text(in)
+	if err == nil && key == "" {
+		key = r.Name
+	}
+	return key, err
+}
+
+func (r *Rule) newJob(d *job.Delivery, laneKey string) job.Job {
+	return job.Job{
+		ID:             job.NewID(),
+		Delivery:       d.ID,
+		Hook:           d.Hook,
+		Rule:           r.Name,
+		State:          job.Queued,
+		RunAt:          d.ReceivedAt,
+		CreatedAt:      d.ReceivedAt,
+		ConcurrencyKey: laneKey,
+	}
+}
+
+// Prepare renders the rule's action for the next attempt of a stored delivery's job.
+func (r *Rule) Prepare(d *job.Delivery, j *job.Job, runDir string) (action.Prepared, error) {
+	in := r.Hook.input(Replay(d), Identity{Key: d.Key, Event: d.Event}, d.ID)
+	in.Request.Format = r.Hook.Format
+	in.Now = time.Now()
+	return r.Action.Prepare(in, action.Facts{
+		Job: j.ID, Delivery: d.ID, Hook: d.Hook, Rule: r.Name, Event: d.Event,
+		Attempt: j.Attempt + 1, RunDir: runDir,
+	})
+}
+
+// Lane returns how many jobs of one concurrency key run at once and how many may wait; 0, 0
+// without concurrency.
+func (r *Rule) Lane() (limit, maxPending int) {
+	if r.Concurrency == nil {
+		return 0, 0
+	}
+	return r.Concurrency.Limit, r.Concurrency.MaxPending
+}
+
+// Replay makes the request of a stored delivery again, as expressions saw it.
+func Replay(d *job.Delivery) *request.Request {
+	return &request.Request{
+		Method: d.Method, Path: d.Path, RawQuery: d.Query, Header: d.Header,
+		IP: address(d.IP), Params: d.Params, Body: d.Body, ReceivedAt: d.ReceivedAt,
+	}
+}
+
+// address reads a stored address; one that is not an address is unspecified.
+func address(s string) netip.Addr {
+	addr, err := netip.ParseAddr(s)
+	if err != nil {
+		return netip.IPv4Unspecified()
+	}
+	return addr
+}

@@ -1,0 +1,136 @@
+package hook
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/tenterhook/tenterhook/internal/config"
+	"github.com/tenterhook/tenterhook/internal/expression"
+	"github.com/tenterhook/tenterhook/internal/job"
+	"github.com/tenterhook/tenterhook/internal/request"
+)
+
+// Respond is what the sender is told instead of the standard answer. It never changes the
+// answer to a request that was not verified or not stored.
+type Respond struct {
+	Wait        time.Duration // how long to wait for the jobs' output; 0 answers at once
+	ContentType string        // of a waited-for output
+	accepted    *answer
+	ignored     *answer
+}
+
+type answer struct {
+	status int // 0: the standard one
+	header map[string]string
+	body   *expression.Template
+}
+
+type respondSpec struct {
+	Status      int                    `yaml:"status"`
+	Headers     map[string]config.Text `yaml:"headers"`
+	Body        config.Text            `yaml:"body"`
+	Wait        time.Duration          `yaml:"wait"`
+	ContentType string                 `yaml:"content_type"`
+	Ignored     *ignoredSpec           `yaml:"ignored"`
+}
+
+type ignoredSpec struct {
+	Status int         `yaml:"status"`
+	Body   config.Text `yaml:"body"`
+}
+
+// longestWait keeps a waiting answer inside the server's write timeout.
+const longestWait = 60 * time.Second
+
+func compileRespond(h *Hook, spec *hookSpec, scope expression.Scope, d *config.Diagnostics) {
+	if spec.Respond.IsZero() {
+		return
+	}
+	var s respondSpec
+	if !spec.Respond.Decode(&s, d) {
+		return
+	}
+	if s.Wait > longestWait {
+		d.Errorf(spec.Respond.Find("wait"), "wait is at most %s: senders give up long before", longestWait)
+	}
+	checkStatus(s.Status, spec.Respond.Find("status"), d)
+	h.Respond = Respond{Wait: s.Wait, ContentType: s.ContentType}
+	h.Respond.accepted = compileAnswer(s.Status, s.Headers, s.Body, scope, d)
+	h.Respond.ignored = h.Respond.accepted
+	if s.Ignored != nil {
+		checkStatus(s.Ignored.Status, spec.Respond.Find("ignored", "status"), d)
+		h.Respond.ignored = compileAnswer(s.Ignored.Status, s.Headers, s.Ignored.Body, scope, d)
+	}
+}
+
+func checkStatus(status int, node config.Node, d *config.Diagnostics) {
+	if status != 0 && (status < 200 || status > 599 || status >= 300 && status < 400) {
+		d.Errorf(node, "status is 200 to 299 or 400 to 599, found %d", status).
+			Hint("senders do not follow redirects")
+	}
+}
+
+func compileAnswer(status int, headers map[string]config.Text, body config.Text, scope expression.Scope, d *config.Diagnostics) *answer {
+	a := &answer{status: status, header: map[string]string{}}
+	for name, value := range headers {
+		if !validHeader(name, value.Value) {
+			d.Errorf(value, "header %q cannot be sent", name)
+			continue
+		}
+		a.header[name] = value.Value
+	}
+	if body.Value != "" {
+		a.body = compileTemplate(body, scope, d)
+	}
+	if status == 0 && len(a.header) == 0 && a.body == nil {
+		return nil
+	}
+	return a
+}
+
+func validHeader(name, value string) bool {
+	for _, s := range []string{name, value} {
+		for i := range len(s) {
+			if s[i] < ' ' || s[i] == 0x7f {
+				return false
+			}
+		}
+	}
+	return name != ""
+}
+
+// Answer is a response to the sender. A zero Status or nil Body leaves the standard one.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// Answer returns what respond: says for a stored delivery, or nil when the standard answer
+// stands. A body that cannot be evaluated leaves the standard answer: the delivery is stored,
+// and the sender must hear so.
+func (h *Hook) Answer(r *request.Request, d *job.Delivery) *Answer {
+	a := h.Respond.accepted
+	if d.Outcome == job.Ignored {
+		a = h.Respond.ignored
+	}
+	if a == nil {
+		return nil
+	}
+	out := &Answer{Status: a.status, Header: http.Header{}}
+	for name, value := range a.header {
+		out.Header.Set(name, value)
+	}
+	if a.body == nil {
+		return out
+	}
+	body, _, err := a.body.Text(h.input(r, Identity{Key: d.Key, Event: d.Event}, d.ID))
+	if err != nil {
+		return nil
+	}
+	out.Body = []byte(body)
+	if out.Header.Get("Content-Type") == "" {
+		out.Header.Set("Content-Type", "text/plain; charset=utf-8")
+	}
+	return out
+}

@@ -1,0 +1,142 @@
+package hook
+
+import "strings"
+
+// routes finds hooks by path: fixed paths in a map, paths with {param} segments by their number
+// of segments, those with the longest fixed prefix first.
+type routes struct {
+	fixed    map[string]*Hook
+	patterns map[int][]pattern
+}
+
+type pattern struct {
+	segments []string // "{name}" for a parameter
+	hook     *Hook
+}
+
+func (t *routes) add(h *Hook) {
+	if !strings.Contains(h.Path, "{") {
+		if t.fixed == nil {
+			t.fixed = map[string]*Hook{}
+		}
+		t.fixed[h.Path] = h
+		return
+	}
+	if t.patterns == nil {
+		t.patterns = map[int][]pattern{}
+	}
+	p := pattern{segments: strings.Split(h.Path, "/"), hook: h}
+	list := t.patterns[len(p.segments)]
+	at := len(list)
+	for i, other := range list {
+		if p.before(other) {
+			at = i
+			break
+		}
+	}
+	t.patterns[len(p.segments)] = append(list[:at:at], append([]pattern{p}, list[at:]...)...)
+}
+
+// before reports whether p is the more exact one: fixed where q first has a parameter.
+func (p pattern) before(q pattern) bool {
+	for i := range p.segments {
+		if a, b := isParam(p.segments[i]), isParam(q.segments[i]); a != b {
+			return b
+		}
+	}
+	return false
+}
+
+func (t *routes) lookup(path string) (*Hook, map[string]string) {
+	if h := t.fixed[path]; h != nil {
+		return h, nil
+	}
+	if len(t.patterns) == 0 {
+		return nil, nil
+	}
+	segments := strings.Split(path, "/")
+	for _, p := range t.patterns[len(segments)] {
+		if params, ok := p.match(segments); ok {
+			return p.hook, params
+		}
+	}
+	return nil, nil
+}
+
+func (p pattern) match(segments []string) (map[string]string, bool) {
+	for i, want := range p.segments {
+		if isParam(want) {
+			if segments[i] == "" {
+				return nil, false
+			}
+		} else if segments[i] != want {
+			return nil, false
+		}
+	}
+	params := make(map[string]string, 2)
+	for i, want := range p.segments {
+		if isParam(want) {
+			params[want[1:len(want)-1]] = segments[i]
+		}
+	}
+	return params, true
+}
+
+func isParam(segment string) bool {
+	return len(segment) > 2 && segment[0] == '{' && segment[len(segment)-1] == '}'
+}
+
+// shape is the path with its parameters' names taken out: two hooks of one shape would take
+// each other's requests.
+func shape(path string) string {
+	segments := strings.Split(path, "/")
+	for i, s := range segments {
+		if isParam(s) {
+			segments[i] = "{}"
+		}
+	}
+	return strings.Join(segments, "/")
+}
+
+// checkPath returns what is wrong with a hook's path, or "".
+func checkPath(path string) string {
+	if !strings.HasPrefix(path, "/") {
+		return "must begin with /"
+	}
+	if strings.ContainsAny(path, "?#%\\ \t\x00") {
+		return "must be a plain decoded path: no query, fragment, escapes or spaces"
+	}
+	seen := map[string]bool{}
+	for i, s := range strings.Split(path, "/") {
+		switch {
+		case i == 0:
+		case s == "." || s == "..":
+			return "must not contain . or .. segments"
+		case s == "" && path != "/":
+			return "must not contain empty segments or end with a slash"
+		case isParam(s):
+			name := s[1 : len(s)-1]
+			if !isName(name) {
+				return "has a parameter that is not a name: " + s
+			}
+			if seen[name] {
+				return "has the parameter " + s + " twice"
+			}
+			seen[name] = true
+		case strings.ContainsAny(s, "{}"):
+			return "has a { or } that is not a whole segment: parameters are written /{name}/"
+		}
+	}
+	return ""
+}
+
+// isName reports whether s is a word that expressions can use: letters, digits, _.
+func isName(s string) bool {
+	for i, c := range s {
+		letter := c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+		if !letter && (i == 0 || c < '0' || c > '9') {
+			return false
+		}
+	}
+	return s != ""
+}

@@ -1,0 +1,163 @@
+package ingress
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tenterhook/tenterhook/internal/hook"
+	"github.com/tenterhook/tenterhook/internal/job"
+	"github.com/tenterhook/tenterhook/internal/request"
+	"github.com/tenterhook/tenterhook/internal/store"
+)
+
+// receiptBody is the JSON a sender gets for a stored delivery or its duplicate.
+type receiptBody struct {
+	Status   string    `json:"status"`
+	Delivery string    `json:"delivery"`
+	Jobs     *[]string `json:"jobs,omitempty"`
+}
+
+// expect subscribes to the jobs' ends when the hook answers with their output.
+func (h *Handler) expect(hk *hook.Hook, jobs []job.Job) (wait func(context.Context) ([]Finished, bool), release func()) {
+	if hk.Respond.Wait == 0 || len(jobs) == 0 || h.Await == nil {
+		return nil, func() {}
+	}
+	return h.Await.Expect(ids(jobs))
+}
+
+// answer tells the sender what became of a delivery that is on disk.
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, hk *hook.Hook, req *request.Request, d *job.Delivery, receipt store.Receipt, wait func(context.Context) ([]Finished, bool)) {
+	if receipt.Duplicate {
+		writeJSON(w, http.StatusOK, receiptBody{Status: string(job.Duplicate), Delivery: receipt.Delivery})
+		return
+	}
+	if wait != nil && h.answerOutput(w, r, hk, wait) {
+		return
+	}
+	jobs := ids(receipt.Jobs)
+	status, body := http.StatusAccepted, receiptBody{Status: string(d.Outcome), Delivery: receipt.Delivery, Jobs: &jobs}
+	if d.Outcome == job.Ignored {
+		status = http.StatusOK
+	}
+	custom := hk.Answer(req, d)
+	if custom == nil {
+		writeJSON(w, status, body)
+		return
+	}
+	if custom.Status != 0 {
+		status = custom.Status
+	}
+	if custom.Body == nil {
+		custom.Body, _ = json.Marshal(body) // strings and lists of strings always encode
+		custom.Header.Set("Content-Type", "application/json")
+	}
+	writeAnswer(w, status, custom.Header, custom.Body)
+}
+
+// answerOutput waits for the jobs and answers with the first rule's output. It reports false
+// when they did not end in time: the standard answer follows, and the jobs go on.
+func (h *Handler) answerOutput(w http.ResponseWriter, r *http.Request, hk *hook.Hook, wait func(context.Context) ([]Finished, bool)) bool {
+	ctx, cancel := context.WithTimeout(r.Context(), hk.Respond.Wait)
+	defer cancel()
+	ends, ok := wait(ctx)
+	if !ok || len(ends) == 0 {
+		return false
+	}
+	first := ends[0]
+	header := http.Header{"Content-Type": {"text/plain; charset=utf-8"}}
+	if hk.Respond.ContentType != "" {
+		header.Set("Content-Type", hk.Respond.ContentType)
+	}
+	status := http.StatusOK
+	if first.State != job.Succeeded {
+		status = http.StatusInternalServerError
+	}
+	writeAnswer(w, status, header, first.Output)
+	return true
+}
+
+func ids(jobs []job.Job) []string {
+	out := make([]string, len(jobs))
+	for i := range jobs {
+		out[i] = jobs[i].ID
+	}
+	return out
+}
+
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	data, err := json.Marshal(body)
+	if err != nil {
+		http.Error(w, `{"error":"internal"}`, http.StatusInternalServerError)
+		return
+	}
+	writeAnswer(w, status, http.Header{"Content-Type": {"application/json"}}, append(data, '\n'))
+}
+
+func writeAnswer(w http.ResponseWriter, status int, header http.Header, body []byte) {
+	for name, values := range header {
+		w.Header()[http.CanonicalHeaderKey(name)] = values
+	}
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // a sender that hung up is told by its retry
+}
+
+// refusal is a request that is not taken: a status and a stable word for the sender, a reason
+// for the operator.
+type refusal struct {
+	status     int
+	word       string
+	reason     string // never sent
+	retryAfter int    // seconds
+	limit      int64  // bytes, for 413
+	allow      []string
+}
+
+type refusalBody struct {
+	Error string `json:"error"`
+	Limit int64  `json:"limit_bytes,omitempty"`
+}
+
+// refuse answers and records a request that is not taken. A hook with hide: true shows nothing
+// but what an unknown path shows.
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, hk *hook.Hook, no refusal) {
+	name := ""
+	if hk != nil {
+		name = hk.Name
+	}
+	h.record(r, name, no)
+	if hk != nil && hk.Hide && no.status != http.StatusServiceUnavailable && no.status != http.StatusTooManyRequests {
+		no = refusal{status: http.StatusNotFound, word: "not_found"}
+	}
+	if no.retryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(no.retryAfter))
+	}
+	if no.allow != nil {
+		w.Header().Set("Allow", strings.Join(no.allow, ", "))
+	}
+	if no.status == http.StatusRequestEntityTooLarge || no.status == http.StatusBadRequest {
+		w.Header().Set("Connection", "close")
+	}
+	writeJSON(w, no.status, refusalBody{Error: no.word, Limit: no.limit})
+}
+
+func (h *Handler) record(r *http.Request, hook string, no refusal) {
+	h.Observe.Refused(hook, no.word)
+	ip := clientIP(r, h.Proxies)
+	h.rejects.add(Reject{At: time.Now(), IP: ip.String(), Hook: hook, Status: no.status, Word: no.word, Reason: no.reason, Size: r.ContentLength})
+	if hook == "" && no.status == http.StatusNotFound {
+		return // scanners: counted and listed, not logged
+	}
+	if allowed, suppressed := h.refusals.allow(time.Now()); allowed {
+		h.Log.Warn("request refused", "hook", hook, "status", no.status, "error", no.word, "reason", no.reason, "ip", ip.String(), "suppressed", suppressed)
+	}
+}
+
+func wholeSeconds(d time.Duration) int {
+	return int((d + time.Second - 1) / time.Second)
+}

@@ -1,0 +1,257 @@
+// Package ingress takes deliveries from the network: HTTP in, acknowledgement out. It answers
+// 2xx only after the delivery and its jobs are on disk, and before a request is verified it
+// reads nothing but its route, its headers and a bounded body.
+package ingress
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/tenterhook/tenterhook/internal/hook"
+	"github.com/tenterhook/tenterhook/internal/job"
+	"github.com/tenterhook/tenterhook/internal/request"
+	"github.com/tenterhook/tenterhook/internal/store"
+)
+
+// Accepter is the one store method ingress needs. It returns nil only once everything is on disk.
+type Accepter interface {
+	Accept(ctx context.Context, d *job.Delivery, jobs []job.Job) (store.Receipt, error)
+}
+
+// Finished is what a job ended with, for hooks that answer with its output.
+type Finished struct {
+	Job    string
+	State  job.State
+	Output []byte
+}
+
+// Awaiter tells when jobs have ended, for respond: {wait: …}. It is asked before the jobs are
+// stored, so that a job that ends at once is not missed.
+type Awaiter interface {
+	// Expect watches for the end of jobs. Wait returns their ends in the order of ids, and
+	// false when ctx ended first. Release must be called.
+	Expect(ids []string) (wait func(context.Context) ([]Finished, bool), release func())
+}
+
+// Observer counts what happened. Names come from the configuration, never from the sender.
+type Observer interface {
+	Delivered(hook string, outcome job.Outcome, took time.Duration)
+	Refused(hook, reason string)
+	SecretMatched(hook string, position int)
+}
+
+// Options are what a Handler is made of.
+type Options struct {
+	Hooks   func() *hook.Set // the set in force; called once a request
+	Store   Accepter
+	Await   Awaiter
+	Full    func() bool // no room for further jobs
+	Proxies []netip.Prefix
+	Log     *slog.Logger
+	Observe Observer
+	// MemoryForBodies bounds the bytes of bodies held at once; 0 is 256 MiB.
+	MemoryForBodies int64
+}
+
+// Handler answers deliveries.
+type Handler struct {
+	Options
+	stopping atomic.Bool
+	held     atomic.Int64 // bytes of bodies promised to requests in flight
+	rates    *rates
+	rejects  *Rejects
+	refusals *sampler
+}
+
+const defaultBodyMemory = 256 << 20
+
+// New makes a Handler. It starts no goroutines.
+func New(o Options) *Handler {
+	if o.MemoryForBodies == 0 {
+		o.MemoryForBodies = defaultBodyMemory
+	}
+	return &Handler{Options: o, rates: newRates(), rejects: newRejects(1000), refusals: newSampler(10, time.Second)}
+}
+
+// Stop makes every further delivery a 503 with Retry-After: the daemon is leaving.
+func (h *Handler) Stop() { h.stopping.Store(true) }
+
+// Rejects lists the latest refused requests, newest first.
+func (h *Handler) Rejects() []Reject { return h.rejects.list() }
+
+// ServeHTTP takes one delivery, in the fixed order: route, method, size, read, verify,
+// handshake, key, rules, one transaction, answer.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	started := time.Now()
+	if h.stopping.Load() {
+		h.refuse(w, r, nil, refusal{status: http.StatusServiceUnavailable, word: "stopping", retryAfter: 5})
+		return
+	}
+	hk, params := h.Hooks().Lookup(r.URL.Path)
+	if hk == nil {
+		h.refuse(w, r, nil, refusal{status: http.StatusNotFound, word: "not_found"})
+		return
+	}
+	ip := clientIP(r, h.Proxies)
+	req := &request.Request{
+		Method: r.Method, Path: r.URL.Path, RawQuery: r.URL.RawQuery, Host: r.Host, Header: r.Header,
+		IP: ip, Params: params, ReceivedAt: started.UTC().Truncate(time.Millisecond), Format: hk.Format,
+	}
+	if no := h.admit(hk, req); no != nil {
+		h.refuse(w, r, hk, *no)
+		return
+	}
+	release, no := h.read(w, r, hk, req)
+	defer release()
+	if no != nil {
+		h.refuse(w, r, hk, *no)
+		return
+	}
+	if no := h.take(w, r, hk, req, started); no != nil {
+		h.refuse(w, r, hk, *no)
+	}
+}
+
+// admit decides by what is known before the body: method, address, rate.
+func (h *Handler) admit(hk *hook.Hook, req *request.Request) *refusal {
+	switch {
+	case !hk.AllowsMethod(req.Method):
+		return &refusal{status: http.StatusMethodNotAllowed, word: "method_not_allowed", allow: hk.Methods}
+	case !hk.AllowsIP(req.IP):
+		return &refusal{status: http.StatusUnauthorized, word: "verification_failed", reason: "address is not in allow_ips"}
+	case req.Header.Get("Content-Encoding") != "" && req.Header.Get("Content-Encoding") != "identity":
+		return &refusal{status: http.StatusUnsupportedMediaType, word: "unsupported_content_encoding"}
+	}
+	if hk.Rate != nil {
+		if wait := h.rates.take(hk.Name, req.IP, *hk.Rate); wait > 0 {
+			return &refusal{status: http.StatusTooManyRequests, word: "rate_limited", retryAfter: wholeSeconds(wait)}
+		}
+	}
+	return nil
+}
+
+// read reads the whole body, never truncated: a body over the hook's bound is refused. The
+// memory it may take is reserved first, so that many large bodies cannot exhaust the machine.
+func (h *Handler) read(w http.ResponseWriter, r *http.Request, hk *hook.Hook, req *request.Request) (release func(), no *refusal) {
+	tooLarge := &refusal{status: http.StatusRequestEntityTooLarge, word: "body_too_large", limit: hk.MaxBody}
+	if r.ContentLength > hk.MaxBody {
+		return func() {}, tooLarge
+	}
+	reserve := hk.MaxBody
+	if r.ContentLength >= 0 {
+		reserve = r.ContentLength
+	}
+	if h.held.Add(reserve) > h.MemoryForBodies {
+		h.held.Add(-reserve)
+		return func() {}, &refusal{status: http.StatusServiceUnavailable, word: "busy", retryAfter: 1}
+	}
+	release = func() { h.held.Add(-reserve) }
+	body, err := readBody(http.MaxBytesReader(w, r.Body, hk.MaxBody), r.ContentLength)
+	var over *http.MaxBytesError
+	switch {
+	case errors.As(err, &over):
+		return release, tooLarge
+	case err != nil:
+		return release, &refusal{status: http.StatusBadRequest, word: "body_unreadable", reason: "body ended early"}
+	}
+	req.Body = body
+	return release, nil
+}
+
+// readBody reads to the end. A declared length is allocated only as far as data arrives beyond
+// the first 64 KiB, so that a header alone reserves no memory.
+func readBody(body io.Reader, declared int64) ([]byte, error) {
+	const first = 64 << 10
+	buf := make([]byte, 0, min(max(declared, 0), first)+1)
+	for {
+		if len(buf) == cap(buf) {
+			buf = append(buf, 0)[:len(buf)]
+		}
+		n, err := body.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		if err == io.EOF {
+			return buf, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// take verifies, names, plans, stores and answers one whole request.
+func (h *Handler) take(w http.ResponseWriter, r *http.Request, hk *hook.Hook, req *request.Request, started time.Time) *refusal {
+	secret, err := hk.Verify(req, started)
+	if err != nil {
+		return &refusal{status: http.StatusUnauthorized, word: "verification_failed", reason: err.Error()}
+	}
+	if secret >= 0 {
+		h.Observe.SecretMatched(hk.Name, secret)
+	}
+	header, withheld := hk.Conceal(req.Header)
+	req.Header = header
+	if answer := hk.Handshake(req); answer != nil {
+		writeAnswer(w, answer.Status, answer.Header, answer.Body)
+		h.Log.Info("handshake answered", "hook", hk.Name, "status", answer.Status)
+		return nil
+	}
+	d := &job.Delivery{
+		ID: job.NewID(), ReceivedAt: req.ReceivedAt, Origin: "request", Method: req.Method, Path: req.Path,
+		Query: req.RawQuery, IP: req.IP.String(), Header: req.Header, Withheld: withheld, Params: req.Params,
+		Body: req.Body, Size: len(req.Body), Secret: secret, Config: hk.Config,
+	}
+	jobs, no := h.plan(hk, req, d)
+	if no != nil {
+		return no
+	}
+	return h.commit(w, r, hk, req, d, jobs, started)
+}
+
+func (h *Handler) plan(hk *hook.Hook, req *request.Request, d *job.Delivery) ([]job.Job, *refusal) {
+	id, err := hk.Identify(req)
+	if err != nil {
+		return nil, undecodable(err)
+	}
+	jobs, err := hk.Plan(req, id, d)
+	if err != nil {
+		return nil, undecodable(err)
+	}
+	for _, v := range d.Verdicts {
+		if v.Verdict == job.Error {
+			h.Log.Warn("rule not evaluated", "hook", hk.Name, "rule", v.Rule, "delivery", d.ID, "error", v.Error)
+		}
+	}
+	return jobs, nil
+}
+
+func undecodable(err error) *refusal {
+	return &refusal{status: http.StatusBadRequest, word: "body_undecodable", reason: err.Error()}
+}
+
+// commit stores the delivery and answers. It is the line a crash cannot cross: nothing before
+// Accept returns is promised, everything after is.
+func (h *Handler) commit(w http.ResponseWriter, r *http.Request, hk *hook.Hook, req *request.Request, d *job.Delivery, jobs []job.Job, started time.Time) *refusal {
+	if len(jobs) > 0 && h.Full() {
+		return &refusal{status: http.StatusServiceUnavailable, word: "queue_full", retryAfter: 30}
+	}
+	wait, done := h.expect(hk, jobs)
+	defer done()
+	// A sender that hangs up does not undo what it sent: its retry is the duplicate.
+	receipt, err := h.Store.Accept(context.WithoutCancel(r.Context()), d, jobs)
+	if err != nil {
+		return &refusal{status: http.StatusServiceUnavailable, word: "cannot_store", reason: err.Error(), retryAfter: 10}
+	}
+	outcome := d.Outcome
+	if receipt.Duplicate {
+		outcome = job.Duplicate
+	}
+	h.answer(w, r, hk, req, d, receipt, wait)
+	h.Observe.Delivered(hk.Name, outcome, time.Since(started))
+	h.Log.Info("delivery "+string(outcome), "hook", hk.Name, "delivery", receipt.Delivery, "event", d.Event, "jobs", len(receipt.Jobs), "ip", d.IP)
+	return nil
+}

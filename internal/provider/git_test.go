@@ -1,0 +1,66 @@
+package provider
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/tenterhook/tenterhook/internal/request"
+)
+
+func payload(t *testing.T, body []byte) any {
+	t.Helper()
+	p, err := request.Decode(request.FormatJSON, "", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestGit_OfTheSamples(t *testing.T) {
+	for _, tt := range []struct {
+		preset, sample string
+		want           Git
+	}{
+		{"github", "push", Git{Branch: "main", Repo: "Codertocat/Hello-World", SHA: "ec26c3e57ca3a959ca5aad62de7213c562f8c821", Actor: "Codertocat", ChangedFiles: []string{"README.md", "docs/guide.md"}}},
+		{"github", "push-tag-deleted", Git{Tag: "simple-tag", Repo: "Codertocat/Hello-World", SHA: "0000000000000000000000000000000000000000", Actor: "Codertocat"}},
+		{"github", "ping", Git{Repo: "Octocoders/Hello-World", Actor: "Codertocat"}},
+		{"gitlab", "push", Git{Branch: "master", Repo: "mike/diaspora", SHA: "da1560886d4f094c3e6c9ef40349f7d38b5d27d7", Actor: "John Smith", ChangedFiles: []string{"CHANGELOG", "app/controller/application.rb"}}},
+		{"gitlab", "tag_push", Git{Tag: "v1.0.0", Repo: "jsmith/example", SHA: "82b3d5ae55f7080f1e6022629cdb57bfae7cccc7", Actor: "John Smith"}},
+		{"gitea", "push", Git{Branch: "master", Repo: "example/example", SHA: "67b56589a45103f891bdee7c0546e5d40bc02001", Actor: "example", ChangedFiles: []string{"example"}}},
+	} {
+		t.Run(tt.preset+"/"+tt.sample, func(t *testing.T) {
+			p := lookup(t, tt.preset)
+			for _, s := range p.Samples {
+				if s.Name == tt.sample {
+					if diff := cmp.Diff(tt.want, p.Git(s.Event, payload(t, s.Body))); diff != "" {
+						t.Error(diff)
+					}
+					return
+				}
+			}
+			t.Fatal("there is no such sample")
+		})
+	}
+}
+
+func TestGit_OfHandMadePayloads(t *testing.T) {
+	for _, tt := range []struct {
+		name, preset, event, body string
+		want                      Git
+	}{
+		{"branch names keep their slashes", "github", "push", `{"ref":"refs/heads/feature/refs/heads/x"}`, Git{Branch: "feature/refs/heads/x"}},
+		{"other refs are neither", "github", "push", `{"ref":"refs/notes/commits","after":"a"}`, Git{SHA: "a"}},
+		{"a ref of another event is no push", "github", "create", `{"ref":"refs/heads/x","after":"a","sender":{"login":"m"}}`, Git{Actor: "m"}},
+		{"what is not text is left out", "github", "push", hostile[7], Git{ChangedFiles: []string{"a", "b"}}},
+		{"no payload", "gitlab", "push", `null`, Git{}},
+		{"login before name", "gitlab", "push", `{"user_name":"John Smith","user_username":"jsmith"}`, Git{Actor: "jsmith"}},
+		{"merge request", "gitlab", "merge_request", `{"user":{"name":"A","username":"root"},"project":{"path_with_namespace":"g/s/p"}}`, Git{Repo: "g/s/p", Actor: "root"}},
+		{"pusher where there is no sender", "gitea", "push", `{"pusher":{"login":"m"}}`, Git{Actor: "m"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, lookup(t, tt.preset).Git(tt.event, payload(t, []byte(tt.body)))); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,181 @@
+// Package request is one HTTP request as it arrived, with its body parsed at most once and only
+// when somebody asks. Nothing of it is parsed before it was verified: Body, Header and RawQuery
+// are raw, the methods parse.
+package request
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Format is how a body is read. The zero Format goes by the Content-Type.
+type Format string
+
+// The formats.
+const (
+	FormatJSON      Format = "json"
+	FormatForm      Format = "form"
+	FormatXML       Format = "xml"
+	FormatText      Format = "text"
+	FormatMultipart Format = "multipart"
+)
+
+// Request is one request. It belongs to one goroutine.
+type Request struct {
+	Method     string
+	Path       string // decoded, as routed
+	RawQuery   string
+	Host       string
+	Header     http.Header
+	IP         netip.Addr
+	Params     map[string]string // of the path
+	Body       []byte            // raw, whole
+	ReceivedAt time.Time
+	Format     Format
+
+	payload      any
+	payloadErr   error
+	payloadKnown bool
+	query        url.Values
+}
+
+// DecodeError says why a body cannot be read. Its text holds nothing of the body.
+type DecodeError struct {
+	Format Format
+	Err    error
+}
+
+// Error implements error.
+func (e *DecodeError) Error() string { return fmt.Sprintf("body is not %s: %s", e.Format, e.Err) }
+
+// Unwrap returns the cause.
+func (e *DecodeError) Unwrap() error { return e.Err }
+
+// Payload is the parsed body. The error is a *DecodeError. An empty body is nil.
+//
+// JSON integers are int64 when they fit, Number with all their digits when they do not, other
+// numbers float64. A form is a map from names to strings, or to lists of them when a name
+// repeats. Text is a string.
+func (r *Request) Payload() (any, error) {
+	if !r.payloadKnown {
+		r.payload, r.payloadErr = Decode(r.Format, r.Header.Get("Content-Type"), r.Body)
+		r.payloadKnown = true
+	}
+	return r.payload, r.payloadErr
+}
+
+// Query is the query, parsed; what is malformed in it is left out.
+func (r *Request) Query() map[string][]string {
+	if r.query == nil {
+		r.query, _ = url.ParseQuery(r.RawQuery) // keeps what it could read
+	}
+	return r.query
+}
+
+// QueryValue is the first value of a query parameter, or "".
+func (r *Request) QueryValue(name string) string {
+	if values := r.Query()[name]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
+
+// Form is the body as a form, whatever its declared type; nil when it is none.
+func (r *Request) Form() (map[string]any, error) {
+	if format(r.Format, r.Header.Get("Content-Type"), r.Body) == FormatMultipart {
+		payload, err := r.Payload()
+		form, _ := payload.(map[string]any)
+		return form, err
+	}
+	if format(r.Format, r.Header.Get("Content-Type"), r.Body) != FormatForm {
+		return nil, nil
+	}
+	form, err := decodeForm(r.Body)
+	if err != nil {
+		return nil, &DecodeError{FormatForm, err}
+	}
+	return form, nil
+}
+
+// HeaderValue is a header's value, whether it is there, and whether it was sent more than once.
+func (r *Request) HeaderValue(name string) (value string, ok, twice bool) {
+	values := r.Header.Values(name)
+	if len(values) == 0 {
+		return "", false, false
+	}
+	return values[0], true, len(values) > 1
+}
+
+// Decode reads a body. The error is a *DecodeError.
+func Decode(f Format, contentType string, body []byte) (any, error) {
+	if len(body) == 0 {
+		return nil, nil
+	}
+	f = format(f, contentType, body)
+	var payload any
+	var err error
+	switch f {
+	case FormatJSON:
+		payload, err = decodeJSON(body)
+	case FormatForm:
+		payload, err = decodeFormPayload(body)
+	case FormatMultipart:
+		payload, err = decodeMultipart(contentType, body)
+	case FormatXML:
+		payload, err = decodeXML(body)
+	default:
+		payload, err = decodeText(body)
+	}
+	if err != nil {
+		return nil, &DecodeError{f, err}
+	}
+	return payload, nil
+}
+
+// format decides how a body is read: as configured, by its Content-Type, or, without one, as
+// JSON when it begins like an object or list, and as text otherwise.
+func format(configured Format, contentType string, body []byte) Format {
+	if configured == FormatForm && strings.HasPrefix(strings.ToLower(contentType), "multipart/form-data") {
+		return FormatMultipart
+	}
+	if configured != "" {
+		return configured
+	}
+	media, _, _ := strings.Cut(strings.ToLower(contentType), ";")
+	media = strings.TrimSpace(media)
+	switch {
+	case media == "application/json" || strings.HasSuffix(media, "+json") || media == "text/json":
+		return FormatJSON
+	case media == "application/x-www-form-urlencoded":
+		if looksLikeJSON(body) {
+			return FormatJSON // curl -d sends JSON under this type; a form never begins so
+		}
+		return FormatForm
+	case media == "multipart/form-data":
+		return FormatMultipart
+	case media == "application/xml" || media == "text/xml" || strings.HasSuffix(media, "+xml"):
+		return FormatXML
+	case strings.HasPrefix(media, "text/"):
+		return FormatText
+	case looksLikeJSON(body):
+		return FormatJSON
+	}
+	return FormatText
+}
+
+func looksLikeJSON(body []byte) bool {
+	for _, c := range body {
+		switch c {
+		case ' ', '\t', '\r', '\n':
+		case '{', '[':
+			return true
+		default:
+			return false
+		}
+	}
+	return false
+}

@@ -1,0 +1,192 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/tenterhook/tenterhook/internal/job"
+	"github.com/tenterhook/tenterhook/internal/store"
+)
+
+// Accept stores d and jobs in one transaction and returns once they are on disk. A key is free
+// again once the window of the delivery that took it has ended. d and jobs are not kept after
+// the return, whatever it is. The jobs' Seq is set only when they were stored.
+func (s *Store) Accept(ctx context.Context, d *job.Delivery, jobs []job.Job) (store.Receipt, error) {
+	op, err := newAccept(d, jobs)
+	if err == nil {
+		err = s.writer.do(ctx, op, op.size)
+	}
+	if err != nil {
+		return store.Receipt{}, fmt.Errorf("store delivery: %w", err)
+	}
+	if !op.receipt.Duplicate {
+		for i := range jobs {
+			jobs[i].Seq = op.jobs[i].Seq
+		}
+	}
+	return op.receipt, nil
+}
+
+// accept is one delivery on its way to disk, with everything encoded that can be before the
+// writer has it.
+type accept struct {
+	id       []byte
+	d        job.Delivery // without body and header
+	row      []any        // of the delivery, from id on
+	encoding int
+	body     []byte
+	jobs     []job.Job
+	jobIDs   [][]byte
+	size     int // bytes, roughly
+
+	receipt store.Receipt
+}
+
+func newAccept(d *job.Delivery, jobs []job.Job) (*accept, error) {
+	id, err := encodeID(d.ID)
+	if err != nil {
+		return nil, err
+	}
+	if d.Outcome != job.Accepted && d.Outcome != job.Ignored {
+		return nil, fmt.Errorf("outcome %q cannot be stored", d.Outcome)
+	}
+	a := &accept{id: id, d: *d}
+	a.d.Header, a.d.Body = nil, nil
+	if err := a.encodeRow(d); err != nil {
+		return nil, err
+	}
+	a.encoding, a.body = encodeData(d.Body)
+	a.size = 1024 + len(a.body) + 512*len(jobs)
+	return a, a.addJobs(jobs)
+}
+
+func (a *accept) encodeRow(d *job.Delivery) error {
+	withheld, err := encodeJSON(d.Withheld)
+	if err != nil {
+		return fmt.Errorf("encode withheld names: %w", err)
+	}
+	verdicts, err := encodeJSON(d.Verdicts)
+	if err != nil {
+		return fmt.Errorf("encode verdicts: %w", err)
+	}
+	a.row = []any{a.id, d.Hook, d.Key, d.Window.Microseconds(), string(d.OnDuplicate), d.Event,
+		encodeTime(d.ReceivedAt), string(d.Outcome), d.Origin, d.Method, d.Path, d.Query, d.IP,
+		int64(d.Secret), d.Config, encodeLists(d.Header), encodeParams(d.Params), withheld, verdicts, int64(len(d.Body))}
+	return nil
+}
+
+func (a *accept) addJobs(jobs []job.Job) error {
+	a.jobs = append([]job.Job(nil), jobs...)
+	a.jobIDs = make([][]byte, len(jobs))
+	for i := range a.jobs {
+		j := &a.jobs[i]
+		var err error
+		if a.jobIDs[i], err = encodeID(j.ID); err != nil {
+			return fmt.Errorf("job of rule %q: %w", j.Rule, err)
+		}
+		if j.Delivery != "" && j.Delivery != a.d.ID {
+			return fmt.Errorf("job %s belongs to delivery %s", j.ID, j.Delivery)
+		}
+		if j.State == job.Running || j.Attempt != 0 {
+			return fmt.Errorf("job %s has started before it was stored", j.ID)
+		}
+		j.Delivery = a.d.ID
+		if j.Hook == "" {
+			j.Hook = a.d.Hook
+		}
+	}
+	return nil
+}
+
+func (a *accept) apply(c *connection, now *jumpGuard) error {
+	a.receipt = store.Receipt{Delivery: a.d.ID}
+	if a.d.Key != "" {
+		taken, err := a.takeKey(c, now)
+		if err != nil || taken {
+			return err
+		}
+	}
+	c.deliverySeq++
+	if _, err := c.insertDelivery.Exec(append([]any{c.deliverySeq}, a.row...)...); err != nil {
+		return err
+	}
+	if len(a.body) > 0 {
+		if _, err := c.insertBody.Exec(c.deliverySeq, int64(a.encoding), a.body); err != nil {
+			return err
+		}
+	}
+	for i := range a.jobs {
+		j := &a.jobs[i]
+		c.jobSeq++
+		j.Seq = c.jobSeq
+		if err := insertJob(c, j, a.jobIDs[i]); err != nil {
+			return err
+		}
+		if !j.State.Terminal() {
+			a.receipt.Jobs = append(a.receipt.Jobs, *j)
+		}
+	}
+	return nil
+}
+
+func insertJob(c *connection, j *job.Job, id []byte) error {
+	_, err := c.insertJob.Exec(j.Seq, id, c.deliverySeq, j.Hook, j.Rule, string(j.State), j.Reason,
+		int64(j.Attempt), int64(j.Since), encodeTime(j.RunAt), encodeTime(j.CreatedAt), encodeTime(j.StartedAt),
+		encodeTime(j.FinishedAt), nullable(j.ExitCode), j.Error, j.ConcurrencyKey, j.SupersededBy, j.ReplayOf, j.Node)
+	return err
+}
+
+func nullable(v *int) any {
+	if v == nil {
+		return nil
+	}
+	return int64(*v)
+}
+
+// takeKey claims the key, or fills the receipt of a duplicate.
+func (a *accept) takeKey(c *connection, now *jumpGuard) (taken bool, err error) {
+	key, at := encodeKey(a.d.Key), now.steady(a.d.ReceivedAt)
+	res, err := c.takeKey.Exec(a.d.Hook, key, a.id, encodeTime(at.Add(a.d.Window)), encodeTime(at))
+	if err != nil {
+		return false, err
+	}
+	if n, err := res.RowsAffected(); err != nil || n > 0 {
+		return false, err
+	}
+	var holder []byte
+	if err := c.keyHolder.QueryRow(a.d.Hook, key).Scan(&holder); err != nil {
+		return false, err
+	}
+	a.receipt.Duplicate = true
+	if a.receipt.Delivery, err = decodeID(holder); err != nil {
+		return false, err
+	}
+	if a.d.OnDuplicate == job.RerunFailed {
+		err = a.rerun(c, holder)
+	}
+	return true, err
+}
+
+// rerun queues the jobs of the first delivery again that ended badly.
+func (a *accept) rerun(c *connection, delivery []byte) error {
+	rows, err := c.jobsOfDelivery.Query(delivery)
+	if err != nil {
+		return err
+	}
+	jobs, err := scanJobs(rows)
+	if err != nil {
+		return err
+	}
+	for i := range jobs {
+		j := &jobs[i]
+		const reason = "redelivered"
+		if _, err := c.again.Exec(reason, encodeTime(a.d.ReceivedAt), j.Seq); err != nil {
+			return err
+		}
+		queueAgain(j, reason, decodeTime(encodeTime(a.d.ReceivedAt)))
+	}
+	a.receipt.Jobs = jobs
+	return nil
+}
+
+func (a *accept) waiting() []job.Job { return a.receipt.Jobs }

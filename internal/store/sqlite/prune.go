@@ -1,0 +1,174 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tenterhook/tenterhook/internal/job"
+	"github.com/tenterhook/tenterhook/internal/store"
+)
+
+// pruneRows is how many rows one slice deletes at most, so that no delivery waits long for it.
+// A delivery with its jobs and attempts is not split.
+const pruneRows = 200
+
+// Prune deletes one slice of what retention no longer keeps, oldest first, and of expired keys.
+// It waits until no other write does. A round in which the wall clock turns out to have been
+// set, by more than an hour, is skipped: it must not decide what is old.
+func (s *Store) Prune(ctx context.Context, r store.Retention, now time.Time) (more bool, err error) {
+	s.pruning.Lock()
+	defer s.pruning.Unlock()
+	if moved := s.jumps.look(); moved != 0 {
+		s.log.Warn("pruning skipped: the clock was set", "by", moved.Round(time.Second))
+		return false, nil
+	}
+	old, err := s.prunable(ctx, r, now)
+	if err != nil {
+		return false, fmt.Errorf("prune: %w", err)
+	}
+	keys, err := s.expired(ctx, now.Add(-s.jumps.total))
+	if err != nil {
+		return false, fmt.Errorf("prune: %w", err)
+	}
+	if len(old)+len(keys) == 0 {
+		return false, nil
+	}
+	op := &prune{deliveries: old, keys: keys, now: encodeTime(now.Add(-s.jumps.total))}
+	if err := s.writer.doLow(ctx, op); err != nil {
+		return false, fmt.Errorf("prune: %w", err)
+	}
+	return op.rows >= pruneRows, nil
+}
+
+// hookKey is the primary key of a remembered key.
+type hookKey struct {
+	hook string
+	key  []byte
+}
+
+// prune deletes what a reader found, as far as it still may be.
+type prune struct {
+	deliveries []int64
+	keys       []hookKey
+	now        int64
+
+	rows int
+}
+
+func (*prune) waiting() []job.Job { return nil }
+
+func (o *prune) apply(c *connection, _ *jumpGuard) error {
+	o.rows = 0
+	for _, seq := range o.deliveries {
+		if o.rows >= pruneRows {
+			return nil
+		}
+		if err := o.delivery(c, seq); err != nil {
+			return err
+		}
+	}
+	for _, k := range o.keys {
+		if o.rows >= pruneRows {
+			return nil
+		}
+		if err := o.delete(c.deleteKey, k.hook, k.key, o.now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *prune) delivery(c *connection, seq int64) error {
+	// A job may have been queued again since the reader looked.
+	var live int
+	if err := c.liveJobs.QueryRow(seq).Scan(&live); err != nil || live > 0 {
+		return err
+	}
+	for _, stmt := range []*sql.Stmt{c.deleteAttempts, c.deleteJobs, c.deleteBody, c.deleteDelivery} {
+		if err := o.delete(stmt, seq); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *prune) delete(stmt *sql.Stmt, args ...any) error {
+	res, err := stmt.Exec(args...)
+	if err != nil {
+		return err
+	}
+	n, err := res.RowsAffected()
+	o.rows += int(n)
+	return err
+}
+
+// prunable returns deliveries that retention no longer keeps and that have no live job: those
+// that are too old, and then, oldest first, as many as there are too many.
+func (r *reads) prunable(ctx context.Context, keep store.Retention, now time.Time) (seqs []int64, err error) {
+	if keep.For > 0 {
+		seqs, err = r.column(ctx, `SELECT d.seq FROM delivery d WHERE d.received_at < ? AND `+noLiveJob+`
+			ORDER BY d.received_at, d.seq LIMIT ?`, encodeTime(now.Add(-keep.For)), pruneRows)
+		if err != nil || len(seqs) >= pruneRows {
+			return seqs, err
+		}
+	}
+	if keep.Deliveries > 0 {
+		excess, err := r.column(ctx, "SELECT count(*) - ? FROM delivery", keep.Deliveries)
+		if err != nil || excess[0] <= 0 {
+			return seqs, err
+		}
+		oldest, err := r.column(ctx, `SELECT d.seq FROM delivery d WHERE `+noLiveJob+` ORDER BY d.seq LIMIT ?`,
+			min(excess[0], pruneRows))
+		if err != nil {
+			return nil, err
+		}
+		seqs = slices.Compact(slices.Sorted(slices.Values(append(seqs, oldest...))))
+	}
+	return seqs, nil
+}
+
+var noLiveJob = "NOT EXISTS (SELECT 1 FROM job j WHERE j.delivery = d.seq AND " + isLive + ")"
+
+// column returns a single column of numbers.
+func (r *reads) column(ctx context.Context, query string, args ...any) ([]int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	rows, err := r.db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []int64
+	for rows.Next() {
+		var v int64
+		if err := rows.Scan(&v); err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	return out, rows.Err()
+}
+
+// expired returns keys whose window has ended.
+func (r *reads) expired(ctx context.Context, now time.Time) ([]hookKey, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	rows, err := r.db.QueryContext(ctx, "SELECT hook, key FROM dedupe WHERE expires_at <= ? ORDER BY expires_at LIMIT ?",
+		encodeTime(now), pruneRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var keys []hookKey
+	for rows.Next() {
+		var k hookKey
+		if err := rows.Scan(&k.hook, &k.key); err != nil {
+			return nil, err
+		}
+		keys = append(keys, k)
+	}
+	return keys, rows.Err()
+}

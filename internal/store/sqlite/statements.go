@@ -1,0 +1,112 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+
+	"github.com/tenterhook/tenterhook/internal/job"
+)
+
+// statements are what the writer runs, compiled once. They are closed with their connection.
+type statements struct {
+	begin, commit, rollback *sql.Stmt
+
+	takeKey, keyHolder               *sql.Stmt
+	insertDelivery, insertBody       *sql.Stmt
+	insertJob, jobsOfDelivery, again *sql.Stmt
+
+	startJob, insertAttempt   *sql.Stmt
+	finishJob, updateAttempt  *sql.Stmt
+	settleJob                 *sql.Stmt
+	requeueJob, jobByID       *sql.Stmt
+	deleteAttempts            *sql.Stmt
+	deleteJobs, deleteBody    *sql.Stmt
+	deleteDelivery, deleteKey *sql.Stmt
+	liveJobs                  *sql.Stmt
+}
+
+// Conditions on the state of a job; the partial index of the schema repeats isLive.
+var (
+	waits      = stateIn(func(s job.State) bool { return s == job.Scheduled || s == job.Queued })
+	isLive     = stateIn(func(s job.State) bool { return !s.Terminal() })
+	isOver     = stateIn(job.State.Terminal)
+	endedBadly = stateIn(job.State.EndedBadly)
+)
+
+// stateIn returns "(state = 'queued' OR state = 'running')" for the states that are in.
+func stateIn(in func(job.State) bool) string {
+	var terms []string
+	for _, s := range job.States {
+		if in(s) {
+			terms = append(terms, "state = '"+string(s)+"'")
+		}
+	}
+	return "(" + strings.Join(terms, " OR ") + ")"
+}
+
+// jobColumns is what scanJob reads; it needs delivery d beside job j.
+const jobColumns = `j.seq, j.id, d.id, j.hook, j.rule, j.state, j.reason, j.attempt, j.since,
+	j.run_at, j.created_at, j.started_at, j.finished_at, j.exit_code, j.error, j.concurrency_key,
+	j.superseded_by, j.replay_of, j.node`
+
+const jobsWithDelivery = "SELECT " + jobColumns + " FROM job j JOIN delivery d ON d.seq = j.delivery "
+
+func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
+	for _, one := range []struct {
+		into **sql.Stmt
+		text string
+	}{
+		{&s.begin, "BEGIN IMMEDIATE"},
+		{&s.commit, "COMMIT"},
+		{&s.rollback, "ROLLBACK"},
+
+		// Changes no row when the key is taken and its window has not ended.
+		{&s.takeKey, `INSERT INTO dedupe (hook, key, delivery, expires_at) VALUES (?1, ?2, ?3, ?4)
+			ON CONFLICT (hook, key) DO UPDATE SET delivery = ?3, expires_at = ?4 WHERE expires_at <= ?5`},
+		{&s.keyHolder, "SELECT delivery FROM dedupe WHERE hook = ? AND key = ?"},
+		{&s.insertDelivery, `INSERT INTO delivery (seq, id, hook, key, key_window, on_duplicate, event,
+			received_at, outcome, origin, method, path, query, ip, secret, config, header, params,
+			withheld, verdicts, size) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`},
+		{&s.insertBody, "INSERT INTO body (delivery, encoding, data) VALUES (?, ?, ?)"},
+		{&s.insertJob, `INSERT INTO job (seq, id, delivery, hook, rule, state, reason, attempt, since,
+			run_at, created_at, started_at, finished_at, exit_code, error, concurrency_key,
+			superseded_by, replay_of, node) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`},
+		{&s.jobsOfDelivery, jobsWithDelivery + "WHERE d.id = ? AND " + endedBadly + " ORDER BY j.seq"},
+		{&s.again, "UPDATE job SET " + queuedAgain + " WHERE seq = ?3"},
+
+		{&s.startJob, `UPDATE job SET state = 'running', reason = '', attempt = ?1, started_at = ?2,
+			exit_code = NULL, error = '', node = ?3
+			WHERE id = ?4 AND attempt = ?1 - 1 AND ` + waits},
+		{&s.insertAttempt, `INSERT INTO attempt (job, n, started_at, finished_at, exit_code, signal, status,
+			error, config, size, encoding) SELECT seq, ?, ?, 0, NULL, '', 0, '', ?, 0, 0 FROM job WHERE id = ?`},
+		{&s.finishJob, `UPDATE job SET state = ?1, reason = ?2, run_at = coalesce(?3, run_at),
+			finished_at = ?4, exit_code = ?5, error = ?6
+			WHERE id = ?7 AND attempt = ?8 AND state = 'running'`},
+		{&s.updateAttempt, `UPDATE attempt SET finished_at = ?, exit_code = ?, signal = ?, status = ?,
+			error = ?, size = ?, encoding = ?, output = ?
+			WHERE job = (SELECT seq FROM job WHERE id = ?) AND n = ?`},
+		{&s.settleJob, `UPDATE job SET state = ?1, reason = ?2, run_at = coalesce(?3, run_at),
+			finished_at = ?4, superseded_by = ?5 WHERE id = ?6 AND ` + waits},
+		{&s.requeueJob, "UPDATE job SET " + queuedAgain + " WHERE id = ?3 AND " + isOver},
+		{&s.jobByID, jobsWithDelivery + "WHERE j.id = ?"},
+
+		{&s.liveJobs, "SELECT count(*) FROM job WHERE delivery = ? AND " + isLive},
+		{&s.deleteAttempts, "DELETE FROM attempt WHERE job IN (SELECT seq FROM job WHERE delivery = ?)"},
+		{&s.deleteJobs, "DELETE FROM job WHERE delivery = ?"},
+		{&s.deleteBody, "DELETE FROM body WHERE delivery = ?"},
+		{&s.deleteDelivery, "DELETE FROM delivery WHERE seq = ?"},
+		{&s.deleteKey, "DELETE FROM dedupe WHERE hook = ? AND key = ? AND expires_at <= ?"},
+	} {
+		stmt, err := conn.PrepareContext(ctx, one.text)
+		if err != nil {
+			return fmt.Errorf("prepare %q: %w", one.text, err)
+		}
+		*one.into = stmt
+	}
+	return nil
+}
+
+// queuedAgain gives an ended job another run of attempts: ?1 is the reason, ?2 the time.
+const queuedAgain = `state = 'queued', reason = ?1, run_at = ?2, since = attempt, finished_at = 0, superseded_by = ''`

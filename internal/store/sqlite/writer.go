@@ -1,0 +1,476 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/tenterhook/tenterhook/internal/job"
+	"github.com/tenterhook/tenterhook/internal/store"
+)
+
+const (
+	maxBatch      = 512
+	maxBatchBytes = 4 << 20
+
+	// fairTurn is after how many batches the low queue and the inspection get an equal chance
+	// against a queue that is never empty.
+	fairTurn = 32
+
+	checkpointPages = 1000 // SQLite's own default
+	alarmPages      = 64 << 20 / pageSize
+	inspectEvery    = time.Second
+	longestPause    = 2 * time.Second // between attempts to open the connection again
+)
+
+// operation is one thing to write. apply runs inside a transaction, perhaps more than once, and
+// then what waiting returns is told to Options.Committed.
+//
+// An error of apply that wraps store.ErrNotFound or store.ErrFenced is an answer: the operation
+// changed nothing and its neighbours in the transaction are not touched. Any other undoes them.
+type operation interface {
+	apply(c *connection, now *jumpGuard) error
+	waiting() []job.Job
+}
+
+// The stages of a write.
+const (
+	queued int32 = iota
+	taken        // in a transaction: it may happen whatever its caller does
+	left         // its caller has gone before: it will not happen
+)
+
+// write is an operation on its way through the writer.
+type write struct {
+	op    operation
+	size  int
+	stage atomic.Int32
+	err   error      // of apply, when it is an answer
+	reply chan error // of capacity 1: the writer never waits for a caller
+}
+
+// writer owns the connection that writes. Its fields below reply to nobody but its goroutine,
+// except those marked as shared.
+type writer struct {
+	path     string
+	file     os.FileInfo // to notice that the file was replaced
+	opts     Options
+	high     chan *write // shared
+	low      chan *write // shared; pruning
+	stop     chan struct{}
+	done     chan struct{}
+	broken   chan error                 // shared; of capacity 1
+	fault    atomic.Pointer[faultState] // shared; nil when the last commit went well
+	began    atomic.Int64               // shared; when the commit under way began, 0 when none is
+	stopping atomic.Bool                // shared
+
+	conn    *connection // nil until it is opened again
+	retry   time.Duration
+	pause   time.Duration
+	batch   []*write
+	pages   int // written since the last checkpoint
+	alarmed bool
+	now     jumpGuard
+	closed  error
+}
+
+// faultState is why the writer cannot commit.
+type faultState struct {
+	err  error
+	lost bool // for good
+}
+
+func newWriter(path string, conn *connection, o Options) *writer {
+	file, _ := os.Stat(path)
+	return &writer{
+		path: path, file: file, opts: o, conn: conn,
+		high: make(chan *write, o.QueueLen), low: make(chan *write, 1),
+		stop: make(chan struct{}), done: make(chan struct{}), broken: make(chan error, 1),
+		now: newJumpGuard(o.clock),
+	}
+}
+
+func (w *writer) start() { go w.run() }
+
+// close makes the writer commit what waits and end, and waits for it.
+func (w *writer) close() error {
+	w.stopping.Store(true)
+	close(w.stop)
+	<-w.done
+	return w.closed
+}
+
+func unavailable(format string, a ...any) error {
+	return fmt.Errorf("%w: %w", store.ErrUnavailable, fmt.Errorf(format, a...))
+}
+
+var errClosing = errors.New("the store is closing")
+
+// do hands op to the writer and waits for its answer, at most until the deadline.
+func (w *writer) do(ctx context.Context, op operation, size int) error {
+	wr, err := w.enter(ctx, op, size)
+	if err != nil {
+		return err
+	}
+	select {
+	case w.high <- wr:
+	default:
+		return unavailable("%d writes wait already", cap(w.high))
+	}
+	return w.await(ctx, wr)
+}
+
+// doLow is do for what may wait until nothing else does.
+func (w *writer) doLow(ctx context.Context, op operation) error {
+	wr, err := w.enter(ctx, op, 0)
+	if err != nil {
+		return err
+	}
+	select {
+	case w.low <- wr:
+	default:
+		return unavailable("another one waits already")
+	}
+	return w.await(ctx, wr)
+}
+
+func (w *writer) enter(ctx context.Context, op operation, size int) (*write, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, unavailable("%w", err)
+	}
+	if w.stopping.Load() {
+		return nil, unavailable("%w", errClosing)
+	}
+	if f := w.fault.Load(); f != nil && f.lost {
+		return nil, unavailable("%w", f.err)
+	}
+	return &write{op: op, size: size, reply: make(chan error, 1)}, nil
+}
+
+func (w *writer) await(ctx context.Context, wr *write) error {
+	deadline := time.NewTimer(w.opts.CommitDeadline)
+	defer deadline.Stop()
+	select {
+	case err := <-wr.reply:
+		return err
+	case <-ctx.Done():
+		return wr.leave(ctx.Err())
+	case <-deadline.C:
+		return wr.leave(fmt.Errorf("no commit within %v", w.opts.CommitDeadline))
+	case <-w.done:
+		return wr.leave(errClosing)
+	}
+}
+
+// leave ends the wait for an answer, unless it is there.
+func (wr *write) leave(why error) error {
+	if wr.stage.CompareAndSwap(queued, left) {
+		return unavailable("%w", why)
+	}
+	select {
+	case err := <-wr.reply:
+		return err
+	default:
+		return unavailable("%w; the write may still happen", why)
+	}
+}
+
+// run is the writer's goroutine.
+func (w *writer) run() {
+	defer close(w.done)
+	inspect := time.NewTicker(inspectEvery)
+	defer inspect.Stop()
+	for turn := 1; ; turn++ {
+		if turn%fairTurn != 0 {
+			select {
+			case wr := <-w.high:
+				w.commit(w.gather(wr))
+				continue
+			default:
+			}
+		}
+		select {
+		case wr := <-w.high:
+			w.commit(w.gather(wr))
+		case wr := <-w.low:
+			if wr.stage.CompareAndSwap(queued, taken) {
+				w.commit([]*write{wr})
+			}
+		case <-inspect.C:
+			w.inspect()
+		case <-w.stop:
+			w.finish()
+			return
+		}
+	}
+}
+
+// gather takes what waits behind first, without waiting for more.
+func (w *writer) gather(first *write) []*write {
+	w.batch = w.batch[:0]
+	size := 0
+	for wr := first; ; {
+		if wr.stage.CompareAndSwap(queued, taken) {
+			w.batch = append(w.batch, wr)
+			size += wr.size
+		}
+		if len(w.batch) == maxBatch || size >= maxBatchBytes || w.opts.singly && len(w.batch) > 0 {
+			return w.batch
+		}
+		select {
+		case wr = <-w.high:
+		default:
+			return w.batch
+		}
+	}
+}
+
+// commit writes a batch and answers everyone in it.
+func (w *writer) commit(batch []*write) {
+	if len(batch) == 0 {
+		return
+	}
+	w.began.Store(int64(w.opts.clock.monotonic()) | 1)
+	defer w.began.Store(0)
+	err := w.usable()
+	if err == nil {
+		err = w.transact(batch)
+	}
+	switch {
+	case err == nil:
+		w.publish(batch)
+	case isPoison(err) && len(batch) > 1:
+		// One row is bad, and which one is not known: each stands for itself now.
+		for i := range batch {
+			w.commit(batch[i : i+1])
+		}
+	case isPoison(err):
+		batch[0].reply <- err
+	default:
+		w.fail(err)
+		for _, wr := range batch {
+			wr.reply <- unavailable("%w", err)
+		}
+	}
+	w.checkpointIfDue()
+}
+
+// publish tells what now waits, and then the callers, in commit order.
+func (w *writer) publish(batch []*write) {
+	if w.fault.Swap(nil) != nil {
+		w.opts.Log.Info("store commits again", "path", w.path)
+	}
+	var jobs []job.Job
+	for _, wr := range batch {
+		if wr.err == nil {
+			jobs = append(jobs, wr.op.waiting()...)
+		}
+	}
+	if len(jobs) > 0 {
+		w.opts.Committed(jobs)
+	}
+	for _, wr := range batch {
+		wr.reply <- wr.err
+	}
+}
+
+// transact runs a batch as one transaction. After an error nothing of it is on disk, except
+// after an error of COMMIT, when nobody knows.
+func (w *writer) transact(batch []*write) error {
+	c := w.conn
+	deliverySeq, jobSeq := c.deliverySeq, c.jobSeq
+	if _, err := c.begin.Exec(); err != nil {
+		if !isBusy(err) {
+			w.discard()
+		}
+		return fmt.Errorf("begin: %w", err)
+	}
+	for _, wr := range batch {
+		wr.err = nil
+		err := wr.op.apply(c, &w.now)
+		if err == nil {
+			continue
+		}
+		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrFenced) {
+			wr.err = err
+			continue
+		}
+		c.deliverySeq, c.jobSeq = deliverySeq, jobSeq
+		if _, undo := c.rollback.Exec(); undo != nil || !isPoison(err) {
+			w.discard()
+		}
+		return err
+	}
+	if _, err := c.commit.Exec(); err != nil {
+		w.discard()
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
+
+// discard gives the connection up: what it would do next is not known. What it had not
+// committed is rolled back by that.
+func (w *writer) discard() {
+	if w.conn != nil {
+		if err := w.conn.close(); err != nil {
+			w.opts.Log.Debug("close connection after fault", "error", err)
+		}
+		w.conn = nil
+	}
+}
+
+// usable returns nil when there is a connection to write on, and opens it again if it must.
+func (w *writer) usable() error {
+	if f := w.fault.Load(); f != nil {
+		if f.lost {
+			return f.err
+		}
+		if w.conn == nil && w.opts.clock.monotonic() < w.retry {
+			return f.err
+		}
+	}
+	if w.conn != nil {
+		return nil
+	}
+	conn, err := w.reopen()
+	if err != nil {
+		w.pause = min(max(2*w.pause, 20*time.Millisecond), longestPause)
+		w.retry = w.opts.clock.monotonic() + w.pause
+		return fmt.Errorf("open again: %w", err)
+	}
+	w.conn, w.pause = conn, 0
+	return nil
+}
+
+func (w *writer) reopen() (*connection, error) {
+	if err := sameFile(w.path, w.file); err != nil {
+		return nil, lostError{err}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), w.opts.CommitDeadline)
+	defer cancel()
+	conn, err := openConnection(ctx, w.path, w.opts.CommitDeadline)
+	if err != nil {
+		return nil, err
+	}
+	// On a context of its own: one that ends would take the statements with it.
+	if err := conn.prepare(context.Background()); err != nil {
+		return nil, errors.Join(err, conn.close())
+	}
+	return conn, nil
+}
+
+// fail remembers why nothing can be committed now, and says so once.
+func (w *writer) fail(err error) {
+	before := w.fault.Load()
+	if before != nil && before.lost {
+		return
+	}
+	now := &faultState{err: err, lost: isLost(err)}
+	w.fault.Store(now)
+	switch {
+	case now.lost:
+		w.discard()
+		w.opts.Log.Error("store broken", "path", w.path, "error", err)
+		w.broken <- err
+	case before == nil:
+		w.opts.Log.Warn("store cannot commit", "path", w.path, "error", err)
+	}
+}
+
+// ready is for other goroutines.
+func (w *writer) ready() error {
+	if w.stopping.Load() {
+		return unavailable("%w", errClosing)
+	}
+	if f := w.fault.Load(); f != nil {
+		return unavailable("%w", f.err)
+	}
+	if began := w.began.Load(); began != 0 {
+		if d := w.opts.clock.monotonic() - time.Duration(began); d > w.opts.CommitDeadline {
+			return unavailable("a commit has been under way for %v", d.Round(time.Second))
+		}
+	}
+	return nil
+}
+
+// inspect looks, once a second, whether the file is still there, and after a fault whether it is
+// over, so that a store nobody dares to write to recovers.
+func (w *writer) inspect() {
+	f := w.fault.Load()
+	if f != nil && f.lost {
+		return
+	}
+	if err := sameFile(w.path, w.file); err != nil {
+		w.fail(lostError{err})
+		return
+	}
+	if f == nil {
+		return
+	}
+	probe := &write{op: probe{}, reply: make(chan error, 1)}
+	w.commit([]*write{probe})
+}
+
+// probe writes one page and leaves nothing behind but proof that it can be done.
+type probe struct{}
+
+func (probe) waiting() []job.Job { return nil }
+
+func (probe) apply(c *connection, _ *jumpGuard) error {
+	_, err := c.conn.ExecContext(context.Background(), "PRAGMA application_id = "+fmt.Sprint(applicationID))
+	return err
+}
+
+// checkpointIfDue keeps the log short. The callers have been answered by now; the next batch
+// gathers meanwhile.
+func (w *writer) checkpointIfDue() {
+	if w.conn == nil {
+		return
+	}
+	if w.pages += w.conn.written(); w.pages < checkpointPages {
+		return
+	}
+	w.pages = 0
+	pages, err := w.conn.checkpoint("PASSIVE")
+	if err != nil {
+		if !isBusy(err) {
+			w.fail(err)
+		}
+		return
+	}
+	if pages > alarmPages != w.alarmed {
+		w.alarmed = !w.alarmed
+		if w.alarmed {
+			w.opts.Log.Warn("store's log cannot shrink: something reads for a long time", "path", w.path+"-wal", "pages", pages)
+		}
+	}
+}
+
+// finish commits what waits and closes the connection.
+func (w *writer) finish() {
+	for {
+		select {
+		case wr := <-w.high:
+			w.commit(w.gather(wr))
+			continue
+		case wr := <-w.low:
+			if wr.stage.CompareAndSwap(queued, taken) {
+				w.commit([]*write{wr})
+			}
+			continue
+		default:
+		}
+		break
+	}
+	if w.conn == nil {
+		if f := w.fault.Load(); f != nil {
+			w.closed = f.err
+		}
+		return
+	}
+	_, err := w.conn.checkpoint("TRUNCATE")
+	w.closed = errors.Join(err, w.conn.close())
+}

@@ -1,0 +1,124 @@
+// Package store is the contract every store keeps; its subpackages sqlite and postgres keep it,
+// and storetest proves it with one suite for all.
+//
+// A write method returns nil only once its effect is on disk (committed with an fsync). A write
+// that returns an error wrapping ErrUnavailable may or may not have happened: the caller must
+// not acknowledge anything, and the sender's retry is absorbed by the delivery's unique key.
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/tenterhook/tenterhook/internal/job"
+)
+
+// The errors callers branch on; a store wraps them with %w.
+var (
+	// ErrNotFound: no such delivery or job.
+	ErrNotFound = errors.New("not found")
+	// ErrFenced: the job is not in the state, or not at the attempt, that the write expects.
+	// Somebody else moved it; the write changed nothing.
+	ErrFenced = errors.New("job has moved on")
+	// ErrUnavailable: the store cannot commit now (disk full, locked, queue full, closing).
+	ErrUnavailable = errors.New("store unavailable")
+)
+
+// Receipt says what Accept did.
+type Receipt struct {
+	// Duplicate: the key was taken; nothing was stored and Delivery names the first one.
+	Duplicate bool
+	Delivery  string
+	// Jobs are the jobs that now wait because of this call: the new ones, or under
+	// job.RerunFailed the earlier ones that were queued again.
+	Jobs []job.Job
+}
+
+// StartMark is written before an action begins.
+type StartMark struct {
+	Job     string
+	Attempt int // the job's Attempt + 1, else ErrFenced
+	At      time.Time
+	Config  string
+	Node    string
+}
+
+// Ended records the end of an attempt and where the job goes next.
+type Ended struct {
+	Job      string
+	Attempt  int // the running attempt, else ErrFenced
+	At       time.Time
+	ExitCode *int
+	Signal   string
+	Status   int
+	Error    string
+	Output   []byte
+	Next     job.State // terminal, or Scheduled/Queued for another attempt
+	RunAt    time.Time // when Next is Scheduled
+	Reason   string
+}
+
+// Settle ends (or reschedules) a job that waits, without an attempt.
+type Settle struct {
+	Job          string
+	At           time.Time
+	Next         job.State // Cancelled, Skipped, Failed, …; or Scheduled, Queued
+	RunAt        time.Time // when Next is Scheduled
+	Reason       string
+	SupersededBy string // the job that took its place, when Next is Superseded
+}
+
+// Filter selects deliveries or jobs, newest first. Zero fields do not filter.
+type Filter struct {
+	Hook, Rule, Event string
+	Delivery          string // jobs only
+	State             job.State
+	Outcome           job.Outcome
+	Since, Until      time.Time // ReceivedAt of deliveries, CreatedAt of jobs; [Since, Until)
+	Cursor            string    // the id of the last row already seen; rows older than it follow
+	Limit             int       // 0 is 50; at most 500
+}
+
+// Retention bounds what is kept. Live jobs and their deliveries are never pruned.
+type Retention struct {
+	For        time.Duration // age at which a delivery and its ended jobs go; 0 keeps them
+	Deliveries int           // how many deliveries are kept at most; 0 is no bound
+}
+
+// Store is the whole contract. Consumers declare the few methods they need themselves; only the
+// conformance suite and the wiring see all of it.
+type Store interface {
+	// Accept stores d and jobs in one transaction, unless d.Key is taken for d.Hook within its
+	// window. It sets the jobs' Seq. The bodies may be compressed before they are stored.
+	Accept(ctx context.Context, d *job.Delivery, jobs []job.Job) (Receipt, error)
+	// Start commits the start mark of the next attempt of a waiting job.
+	Start(ctx context.Context, m StartMark) error
+	// Finish records the end of a running attempt and the job's next state in one transaction.
+	Finish(ctx context.Context, e Ended) error
+	// Settle ends a waiting job.
+	Settle(ctx context.Context, s Settle) error
+	// Requeue gives an ended job another run of attempts, and returns it queued.
+	Requeue(ctx context.Context, id, reason string, at time.Time) (job.Job, error)
+	// Prune deletes one small slice of what retention no longer keeps and of expired keys. It
+	// reports whether there is more to do.
+	Prune(ctx context.Context, r Retention, now time.Time) (more bool, err error)
+
+	// Delivery returns one delivery with its body and JobIDs.
+	Delivery(ctx context.Context, id string) (job.Delivery, error)
+	// Deliveries lists deliveries without bodies, with JobIDs.
+	Deliveries(ctx context.Context, f Filter) ([]job.Delivery, error)
+	Job(ctx context.Context, id string) (job.Job, error)
+	Jobs(ctx context.Context, f Filter) ([]job.Job, error)
+	// Attempts returns a job's attempts, first to last, with their output.
+	Attempts(ctx context.Context, id string) ([]job.Attempt, error)
+	// Live calls yield for every job that has not ended, in Seq order, until it returns false.
+	Live(ctx context.Context, yield func(job.Job) bool) error
+	// Counts returns how many jobs are in each state that has not ended.
+	Counts(ctx context.Context) (map[job.State]int, error)
+
+	// Ready reports whether the store could commit just now: nil, or why not.
+	Ready(ctx context.Context) error
+	// Close waits for writes under way, refuses further ones, and releases the files.
+	Close() error
+}

@@ -1,0 +1,157 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tenterhook/tenterhook/internal/job"
+	"github.com/tenterhook/tenterhook/internal/store"
+)
+
+var listing = []testCase{
+	{"lists page newest first without gaps", paging},
+	{"lists are bounded", func(f fixture) {
+		d := newDelivery("deploy", "")
+		f.accept(d, slices.Repeat([]string{"a"}, 510)...)
+		for limit, want := range map[int]int{0: 50, -3: 50, 7: 7, 500: 500, 100_000: 500} {
+			if got := len(f.jobs(store.Filter{Limit: limit})); got != want {
+				f.Errorf("Limit %d lists %d jobs, want %d", limit, got, want)
+			}
+		}
+		for range 60 {
+			f.accept(newDelivery("deploy", ""))
+		}
+		f.equal("number of deliveries without a limit", len(f.deliveries(store.Filter{})), 50)
+	}},
+	{"a cursor that names nothing is not found", func(f fixture) {
+		j := f.one()
+		for _, cursor := range []string{"x", job.NewID(), j.ID} {
+			if _, err := f.store.Deliveries(f.context(), store.Filter{Cursor: cursor}); !errors.Is(err, store.ErrNotFound) {
+				f.Errorf("Deliveries after %q: %v", cursor, err)
+			}
+		}
+		if _, err := f.store.Jobs(f.context(), store.Filter{Cursor: j.Delivery}); !errors.Is(err, store.ErrNotFound) {
+			f.Errorf("Jobs after a delivery: %v", err)
+		}
+	}},
+	{"filters keep what they name", filters},
+	{"live jobs come in order and counts agree", func(f fixture) {
+		var want []string
+		counts := map[job.State]int{job.Scheduled: 0, job.Queued: 0, job.Running: 0}
+		for range 3 {
+			for _, s := range job.States {
+				j := f.one()
+				f.take(j.ID, s)
+				if !s.Terminal() {
+					want = append(want, j.ID)
+					counts[s]++
+				}
+			}
+		}
+		f.equal("Live", ids(f.live()), want)
+		got, err := f.store.Counts(f.context())
+		f.ok(err)
+		f.equal("Counts", got, counts)
+	}},
+	{"live jobs are many", func(f fixture) {
+		want := 2500
+		for range want / 500 {
+			f.accept(newDelivery("deploy", ""), slices.Repeat([]string{"a"}, 500)...)
+		}
+		last, n := int64(0), 0
+		f.ok(f.store.Live(f.context(), func(j job.Job) bool {
+			if j.Seq <= last {
+				f.Fatalf("Seq %d follows %d", j.Seq, last)
+			}
+			last = j.Seq
+			n++
+			return true
+		}))
+		f.equal("number of live jobs", n, want)
+	}},
+	{"reading live jobs stops when it is told to", func(f fixture) {
+		f.accept(newDelivery("deploy", ""), "a", "b", "c")
+		n := 0
+		f.ok(f.store.Live(f.context(), func(job.Job) bool { n++; return n < 2 }))
+		f.equal("calls", n, 2)
+	}},
+}
+
+func paging(f fixture) {
+	var wantDeliveries, wantJobs []string
+	for range 13 {
+		d := newDelivery("deploy", "")
+		r := f.accept(d, "a", "b")
+		wantDeliveries = append(wantDeliveries, d.ID)
+		wantJobs = append(wantJobs, ids(r.Jobs)...)
+	}
+	slices.Reverse(wantDeliveries)
+	slices.Reverse(wantJobs)
+	for name, list := range map[string]struct {
+		page func(store.Filter) []string
+		want []string
+	}{"Deliveries": {f.deliveries, wantDeliveries}, "Jobs": {f.jobs, wantJobs}} {
+		var got []string
+		filter := store.Filter{Limit: 5}
+		for range 20 {
+			page := list.page(filter)
+			got = append(got, page...)
+			if len(page) < 5 {
+				break
+			}
+			filter.Cursor = page[len(page)-1]
+		}
+		f.equal(name+" by pages", got, list.want)
+	}
+}
+
+// filters stores deliveries that differ in one thing each and asks for each of them.
+func filters(f fixture) {
+	var stored []*job.Delivery
+	var jobs []job.Job
+	for i := range 4 {
+		d := newDelivery(fmt.Sprint("hook", i%2), "")
+		d.Event, d.ReceivedAt = fmt.Sprint("event", i%3), epoch.Add(time.Duration(i)*time.Hour)
+		rules := []string{"a", "b"}
+		if i == 3 {
+			d.Outcome, rules = job.Ignored, nil
+		}
+		jobs = append(jobs, f.accept(d, rules...).Jobs...)
+		stored = append(stored, d)
+	}
+	f.take(jobs[0].ID, job.Failed) // delivery 0, rule a
+	f.take(jobs[3].ID, job.Failed) // delivery 1, rule b
+	for _, c := range []struct {
+		name       string
+		filter     store.Filter
+		deliveries []int
+		jobs       []int
+	}{
+		{"hook", store.Filter{Hook: "hook1"}, []int{3, 1}, []int{3, 2}},
+		{"event", store.Filter{Event: "event0"}, []int{3, 0}, []int{1, 0}},
+		{"outcome", store.Filter{Outcome: job.Ignored}, []int{3}, nil},
+		{"rule", store.Filter{Rule: "b"}, []int{2, 1, 0}, []int{5, 3, 1}},
+		{"state", store.Filter{State: job.Failed}, []int{1, 0}, []int{3, 0}},
+		{"rule in state", store.Filter{Rule: "a", State: job.Failed}, []int{0}, []int{0}},
+		{"unknown state", store.Filter{State: "lost"}, nil, nil},
+		{"since", store.Filter{Since: epoch.Add(2 * time.Hour)}, []int{3, 2}, []int{5, 4}},
+		{"until", store.Filter{Until: epoch.Add(2 * time.Hour)}, []int{1, 0}, []int{3, 2, 1, 0}},
+		{"since and until", store.Filter{Since: epoch.Add(time.Hour), Until: epoch.Add(2 * time.Hour)}, []int{1}, []int{3, 2}},
+		{"hook and cursor", store.Filter{Hook: "hook1", Limit: 1}, []int{3}, []int{3}},
+	} {
+		f.equal("Deliveries by "+c.name, f.deliveries(c.filter), pick(c.deliveries, func(i int) string { return stored[i].ID }))
+		f.equal("Jobs by "+c.name, f.jobs(c.filter), pick(c.jobs, func(i int) string { return jobs[i].ID }))
+	}
+	f.equal("Jobs of a delivery", f.jobs(store.Filter{Delivery: stored[1].ID}), []string{jobs[3].ID, jobs[2].ID})
+	f.equal("Jobs of no delivery", f.jobs(store.Filter{Delivery: "x"}), []string(nil))
+}
+
+func pick(indices []int, id func(int) string) []string {
+	var ids []string
+	for _, i := range indices {
+		ids = append(ids, id(i))
+	}
+	return ids
+}
