@@ -175,6 +175,22 @@ func (n Node) WithDefaults(base Node) Node {
 	return Node{&merged, n.l}
 }
 
+// Without is the mapping less some keys.
+func (n Node) Without(keys ...string) Node {
+	if n.Kind() != KindMap {
+		return n
+	}
+	rest := *n.y
+	rest.Content = nil
+	for i := 0; i+1 < len(n.y.Content); i += 2 {
+		if !slices.Contains(keys, n.y.Content[i].Value) {
+			rest.Content = append(rest.Content, n.y.Content[i], n.y.Content[i+1])
+		}
+	}
+	n.l.origin[&rest] = n.source()
+	return Node{&rest, n.l}
+}
+
 // Text is the scalar with its references expanded. A node that is no scalar is a problem.
 func (n Node) Text(d *Diagnostics) Text {
 	switch n.Kind() {

@@ -87,7 +87,8 @@ func startIn(t *testing.T, dir string) *running {
 			t.Errorf("stop: %v", err)
 		}
 		if t.Failed() {
-			t.Logf("log of the daemon:\n%s", r.log)
+			log := strings.Split(r.log.String(), "\n")
+			t.Logf("end of the daemon's log:\n%s", strings.Join(log[max(0, len(log)-25):], "\n"))
 		}
 	})
 	return r
@@ -180,7 +181,12 @@ func (r *running) eventually(what string, ok func() bool) {
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	within(t, 30*time.Second, what, ok)
+}
+
+func within(t *testing.T, most time.Duration, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(most)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {

@@ -1,6 +1,7 @@
 package daemon_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +10,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+
+	"github.com/tenterhook/tenterhook/internal/admin"
 )
 
 // versioned is a configuration whose answer tells which version runs.
@@ -132,10 +135,10 @@ func TestReload_ABadFileChangesNothingAndIsReportedWithItsPlace(t *testing.T) {
 	write(t, path, versioned(dir, 1))
 	r := startIn(t, dir)
 	write(t, path, strings.Replace(versioned(dir, 2), "verify: none", "verfy: none", 1))
-	result, err := r.client.Reload(t.Context())
-	must(t, err)
-	if result.Changed || len(result.Problems) == 0 || result.Problems[0].Line != 5 {
-		t.Errorf("reload said %+v", result)
+	_, err := r.client.Reload(t.Context())
+	var refused *admin.Problem
+	if !errors.As(err, &refused) || len(refused.Problems) == 0 || refused.Problems[0].Line != 5 {
+		t.Errorf("reload said %v", err)
 	}
 	if v := r.version(); v != "v1" {
 		t.Errorf("version %s runs", v)

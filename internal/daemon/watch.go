@@ -4,26 +4,34 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
 )
 
 // The pauses of the watch: a burst of events is over when it was quiet for settle (editors
-// truncate and write, Kubernetes swaps a symlink), and look is how often the files are read
+// truncate and write, Kubernetes swaps a symlink); again is when it is looked once more, for what
+// a reload has newly made worth watching; and look is how often the files are read
 // where the file system sends no events at all.
 const (
 	settle = 150 * time.Millisecond
+	again  = time.Second
 	look   = 30 * time.Second
 )
 
 // watcher says when files may have changed. It watches folders, not files, because a save by
 // rename, a checkout and a symlink swap replace the file and leave a watch on the old one.
 type watcher struct {
-	paths  func() []string // files and folders whose change may matter, asked again after each change
+	paths  func() []string // files and patterns whose change may matter, asked again after each change
 	notify func()
 	log    *slog.Logger
+
+	steps    map[string]bool // every name a path leads over: links and the file itself
+	patterns []string
 }
 
 // run watches until ctx ends.
@@ -36,39 +44,61 @@ func (w *watcher) run(ctx context.Context) {
 		defer func() { _ = events.Close() }()
 	}
 	watched := map[string]bool{}
-	w.follow(events, watched, err == nil)
-	quiet := time.NewTimer(look)
+	// What changed between the load and the first watch is found by looking at once.
+	quiet := time.NewTimer(0)
 	defer quiet.Stop()
+	pause := again
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case _, ok := <-events.Events:
+		case event, ok := <-events.Events:
 			if !ok {
 				return
 			}
+			if !w.matters(event.Name) {
+				continue // the store may be written in the same folder, all the time
+			}
 			quiet.Reset(settle)
+			pause = again
 		case e := <-events.Errors:
 			w.log.Warn("watching files", "error", e)
 			quiet.Reset(settle) // an overflow lost events: look
 		case <-quiet.C:
+			w.follow(events, watched, err == nil) // before reading: what changes later is an event
 			w.notify()
-			w.follow(events, watched, err == nil)
-			quiet.Reset(look)
+			quiet.Reset(pause)
+			pause = look
 		}
 	}
 }
 
-// follow watches the folders of every path and of what the path leads to.
+// matters reports whether a changed name is one that a path leads over.
+func (w *watcher) matters(name string) bool {
+	if w.steps[name] {
+		return true
+	}
+	return slices.ContainsFunc(w.patterns, func(pattern string) bool {
+		ok, err := filepath.Match(pattern, name)
+		return ok && err == nil
+	})
+}
+
+// follow watches the folder of every name that a path leads over.
 func (w *watcher) follow(events *fsnotify.Watcher, watched map[string]bool, able bool) {
 	if !able {
 		return
 	}
-	want := map[string]bool{}
+	w.steps, w.patterns = map[string]bool{}, nil
 	for _, path := range w.paths() {
-		for _, folder := range folders(path) {
-			want[folder] = true
+		if strings.ContainsAny(path, "*?[") {
+			w.patterns = append(w.patterns, path)
 		}
+		addSteps(w.steps, path, maxLinks)
+	}
+	want := map[string]bool{}
+	for step := range w.steps {
+		want[filepath.Dir(step)] = true
 	}
 	for folder := range maps.Clone(watched) {
 		if !want[folder] {
@@ -84,15 +114,22 @@ func (w *watcher) follow(events *fsnotify.Watcher, watched map[string]bool, able
 	}
 }
 
-// folders are where a change of path would be seen: its own folder, and at each step of a chain
-// of symbolic links the folder of the link's target.
-func folders(path string) []string {
-	out := []string{filepath.Dir(path)}
-	if target, err := filepath.EvalSymlinks(path); err == nil && target != path {
-		out = append(out, filepath.Dir(target))
+// maxLinks bounds a chain of symbolic links, as the kernel does.
+const maxLinks = 40
+
+// addSteps adds a path and, for each symbolic link on the way to it, the link and what it leads
+// to: Kubernetes changes a link in the middle of the way.
+func addSteps(steps map[string]bool, path string, links int) {
+	steps[path] = true
+	for at := path; at != filepath.Dir(at); at = filepath.Dir(at) {
+		target, err := os.Readlink(at)
+		if err != nil || links == 0 {
+			continue
+		}
+		steps[at] = true
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(filepath.Dir(at), target)
+		}
+		addSteps(steps, filepath.Join(target, strings.TrimPrefix(path, at)), links-1)
 	}
-	if parent, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
-		out = append(out, parent)
-	}
-	return out
 }

@@ -24,7 +24,9 @@ func input(body string) *Input {
 			IP: netip.MustParseAddr("192.0.2.7"), Params: map[string]string{"repo": "site"}, Body: []byte(body),
 		},
 		Hook: "h", Event: "push", DeliveryID: "D", DeliveryKey: "K", ReceivedAt: at, Now: at,
-		Git: func() GitFacts { return GitFacts{Branch: "main", SHA: "0123456789", ChangedFiles: []string{"docs/a", "b"}} },
+		Git: func() GitFacts {
+			return GitFacts{Branch: "main", SHA: "0123456789", ChangedFiles: []string{"docs/a", "b"}}
+		},
 	}
 }
 

@@ -28,6 +28,7 @@ const SampleSecret = "sample-secret-for-trying-only"
 // Compile makes a Set of the `hooks:` list. It is pure but for looking up programs and folders.
 // Problems go to d, all of them; the Set is of use only when d has none.
 func Compile(hooks config.Node, c Context, d *config.Diagnostics) *Set {
+	checkDefaults(c.Defaults, d)
 	set := &Set{digest: c.Digest, byName: map[string]*Hook{}}
 	places := map[string]config.Text{} // shape of a path → where it was declared
 	for _, node := range hooks.List() {
@@ -91,6 +92,9 @@ func compileHook(node config.Node, c Context, d *config.Diagnostics) (*Hook, *ho
 	if node.Kind() != config.KindMap {
 		d.Errorf(node, "a hook is a mapping with name, path, provider or verify, and rules")
 		return nil, nil
+	}
+	if isInline(node) {
+		node = withDefaults(node, c.Defaults)
 	}
 	m := node.Map(d)
 	spec := &hookSpec{}

@@ -43,10 +43,7 @@ var announced = []string{
 
 // compileRules compiles rules:, or the one rule written inline in the hook's own mapping m.
 func compileRules(h *Hook, m *config.Map, node config.Node, spec *hookSpec, scope expression.Scope, c Context, d *config.Diagnostics) {
-	inline := slices.ContainsFunc(node.Entries(), func(e config.Entry) bool {
-		return e.Key.Value == "match" || isActionKey(e.Key.Value)
-	})
-	if spec.Rules.IsZero() || inline {
+	if spec.Rules.IsZero() || isInline(node) {
 		if !spec.Rules.IsZero() {
 			d.Errorf(node.Key("rules"), "a hook has rules: or one rule written in the hook itself, not both")
 		}
@@ -93,11 +90,27 @@ func compileNamedRule(h *Hook, node config.Node, needsName bool, seen map[string
 	}
 }
 
+// defaultKeys are the rule keys that defaults: may set: those that make sense for every rule.
+var defaultKeys = []string{"timeout", "grace", "retry", "on_interrupt", "shell", "env", "dir", "limits"}
+
+// commandOnly are the defaults that only commands know.
+var commandOnly = []string{"grace", "shell", "env", "dir", "limits"}
+
+// checkDefaults refuses keys in defaults: that no rule could take from it.
+func checkDefaults(defaults config.Node, d *config.Diagnostics) {
+	if defaults.IsZero() {
+		return
+	}
+	m := defaults.Map(d)
+	m.Know(defaultKeys...)
+	m.Close()
+}
+
 // withDefaults is the rule with the keys of defaults: that it does not set itself. A default
 // that only some actions know (dir, shell) is not forced on the others.
 func withDefaults(rule, defaults config.Node) config.Node {
-	if defaults.IsZero() {
-		return rule
+	if !rule.Find("http").IsZero() {
+		return rule.WithDefaults(defaults.Without(commandOnly...))
 	}
 	return rule.WithDefaults(defaults)
 }
@@ -227,8 +240,11 @@ func within(node config.Node, key string) config.Node {
 	return node
 }
 
-func isActionKey(key string) bool {
-	return slices.ContainsFunc(action.Kinds(), func(k action.Kind) bool { return k.Name == key })
+// isInline reports whether a hook's own mapping holds its one rule.
+func isInline(hook config.Node) bool {
+	return slices.ContainsFunc(hook.Entries(), func(e config.Entry) bool {
+		return e.Key.Value == "match" || slices.ContainsFunc(action.Kinds(), func(k action.Kind) bool { return k.Name == e.Key.Value })
+	})
 }
 
 func join(words []string) string { return strings.Join(words, ", ") }

@@ -420,4 +420,3 @@ func TestHMAC_ErrorsHoldNoSecret(t *testing.T) {
 		}
 	}
 }
-

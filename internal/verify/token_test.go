@@ -46,7 +46,12 @@ func TestToken(t *testing.T) {
 			}
 		})
 	}
-	_, err := token("X-Token").Verify(post("", "X-Token: key"), secrets("", ""), now)
+	secret, err := token("X-Token").Verify(post("", "X-Token: key"), secrets("other", "key", "key"), now)
+	wantError(t, err, "")
+	if secret != 1 {
+		t.Errorf("secret %d matched, want the first that does", secret)
+	}
+	_, err = token("X-Token").Verify(post("", "X-Token: key"), secrets("", ""), now)
 	wantError(t, err, "no secret is configured")
 }
 
@@ -127,6 +132,8 @@ func TestBasic(t *testing.T) {
 	}
 	_, err := (&Basic{Username: "hooks"}).Verify(post("", "Authorization: "+encode("hooks:")), secrets(""), now)
 	wantError(t, err, "no secret is configured")
+	_, err = (&Basic{Username: "hooks"}).Verify(post("", "Authorization: "+encode("hooks:")), secrets("", "key"), now)
+	wantError(t, err, mismatch)
 	wantProblems(t, (&Basic{}).Check(), []string{"username: username is empty"})
 	wantProblems(t, (&Basic{Username: "a:b"}).Check(), []string{"username: username cannot hold a colon: basic authentication ends it there"})
 }

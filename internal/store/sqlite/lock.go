@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,13 +15,24 @@ import (
 // ends, however it ends; the file itself stays.
 type lockFile struct{ file *os.File }
 
-// lock takes the lock at once or says which process holds it.
+// A daemon that was killed while it started a job's process holds the lock until that process
+// has become its program: a moment, but one in which a fast restart comes.
+const (
+	lockWait = 900 * time.Millisecond
+	lockTry  = 10 * time.Millisecond
+)
+
+// lock takes the lock, within a second, or says which process holds it.
 func lock(path string) (*lockFile, error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	for end := time.Now().Add(lockWait); errors.Is(err, unix.EWOULDBLOCK) && time.Now().Before(end); {
+		time.Sleep(lockTry)
+		err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	}
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		holder, _ := io.ReadAll(io.LimitReader(file, 64))
 		return nil, errors.Join(fmt.Errorf("in use by another process%s", naming(string(holder))), file.Close())

@@ -185,18 +185,35 @@ func TestAWaitEndsAtTheDeadlineAndTheWriteDoesNotHappenLater(t *testing.T) {
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("the wait took %v", took)
 	}
+	eventually(t, "Ready says that a commit hangs", func() bool { return h.Ready(context.Background()) != nil })
+	if err := put(h.Store, newDelivery("")); err == nil || !strings.Contains(err.Error(), "under way") {
+		t.Errorf("while a commit hangs: %v", err)
+	}
+	close(h.release)
+	eventually(t, "the writer goes on", func() bool { return put(h.Store, newDelivery("")) == nil })
+	if stored(t, h.Store, late.ID) {
+		t.Error("a write was done for a caller who had gone")
+	}
+}
+
+func TestAWaitEndsWithItsContextAndTheWriteDoesNotHappenLater(t *testing.T) {
+	h := hold(t, Options{})
 	ctx, cancel := context.WithCancel(context.Background())
-	gone := newDelivery("")
-	time.AfterFunc(time.Millisecond, cancel)
-	_, err := h.Accept(ctx, gone, newJob(gone))
+	d, done := newDelivery(""), make(chan error)
+	go func() {
+		_, err := h.Accept(ctx, d, newJob(d))
+		done <- err
+	}()
+	eventually(t, "the write waits", func() bool { return len(h.writer.high) == 1 })
+	cancel()
+	err := <-done
 	wantUnavailable(t, err)
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want %v", err, context.Canceled)
 	}
-	eventually(t, "Ready says that a commit hangs", func() bool { return h.Ready(context.Background()) != nil })
 	close(h.release)
 	eventually(t, "the writer goes on", func() bool { return put(h.Store, newDelivery("")) == nil })
-	if stored(t, h.Store, late.ID) || stored(t, h.Store, gone.ID) {
+	if stored(t, h.Store, d.ID) {
 		t.Error("a write was done for a caller who had gone")
 	}
 }
@@ -296,5 +313,35 @@ func TestTheLogIsWrittenBack(t *testing.T) {
 	}
 	if size, err := logSize(path); err != nil || size != 0 {
 		t.Errorf("after Close the log has %d bytes (%v)", size, err)
+	}
+}
+
+func TestALogThatCannotShrinkIsReported(t *testing.T) {
+	var log logged
+	s := open(t, filepath.Join(t.TempDir(), "t.db"), Options{Log: log.logger()})
+	put := func(times int) {
+		t.Helper()
+		body := noise(1 << 20)
+		for range times {
+			d := newDelivery("")
+			d.Body = body
+			if err := put(s, d); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	reading, err := s.db.BeginTx(context.Background(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := reading.Exec("SELECT count(*) FROM delivery"); err != nil {
+		t.Fatal(err)
+	}
+	put(80)
+	if err := reading.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(log.String(), "cannot shrink"); n != 1 {
+		t.Errorf("reported %d times:\n%s", n, log.String())
 	}
 }
