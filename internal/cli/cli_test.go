@@ -97,7 +97,8 @@ func sample() *kept {
 				Withheld: []string{"X-Hub-Signature-256"},
 				Body:     []byte(`{"ref":"refs/heads/main","n":12345678901234567890,"who":{"name":"Zoë"},"none":[]}`),
 				Verdicts: []job.RuleVerdict{
-					{Rule: "deploy", Verdict: job.Match}, {Rule: "docs", Verdict: job.NoMatch},
+					{Rule: "deploy", Verdict: job.Match},
+					{Rule: "docs", Verdict: job.NoMatch},
 					{Rule: "announce", Verdict: job.Error, Error: "no field \"tag\" in\nnil"},
 				},
 				JobIDs: []string{id(11), id(12), id(13)},

@@ -66,8 +66,13 @@ func (c *deliveriesListCmd) print(e *env, list []admin.Delivery) {
 		return
 	}
 	t := table{columns: []column{
-		{title: "DELIVERY"}, {title: "HOOK"}, {title: "EVENT", gives: true}, {title: "OUTCOME"},
-		{title: "SIZE", right: true}, {title: "AGE", right: true}, {title: "JOBS", right: true},
+		{title: "DELIVERY"},
+		{title: "HOOK"},
+		{title: "EVENT", gives: true},
+		{title: "OUTCOME"},
+		{title: "SIZE", right: true},
+		{title: "AGE", right: true},
+		{title: "JOBS", right: true},
 	}}
 	for _, d := range list {
 		t.row(cell{shortID(d.ID), plain}, cell{d.Hook, plain}, cell{d.Event, plain}, cell{d.Outcome, outcomePaint(d.Outcome)},

@@ -66,8 +66,13 @@ func (c *jobsListCmd) Run(e *env) error {
 
 func jobsTable(e *env, list []admin.Job) {
 	t := table{columns: []column{
-		{title: "JOB"}, {title: "HOOK/RULE"}, {title: "STATE"}, {title: "ATTEMPT", right: true},
-		{title: "AGE", right: true}, {title: "TOOK", right: true}, {title: "REASON", gives: true},
+		{title: "JOB"},
+		{title: "HOOK/RULE"},
+		{title: "STATE"},
+		{title: "ATTEMPT", right: true},
+		{title: "AGE", right: true},
+		{title: "TOOK", right: true},
+		{title: "REASON", gives: true},
 	}}
 	for _, j := range list {
 		t.row(cell{shortID(j.ID), plain}, cell{j.Hook + "/" + j.Rule, plain}, cell{string(j.State), statePaint(j.State)},

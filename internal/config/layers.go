@@ -244,7 +244,7 @@ func yamlError(name string, err error) (Pos, string) {
 		}
 		message = message[:m[0]] + message[m[1]:]
 	}
-	var parse *yaml.TypeError
+	var parse *yaml.LoadErrors
 	if errors.As(err, &parse) {
 		message = strings.Join(strings.Fields(message), " ")
 	}

@@ -31,18 +31,24 @@ func newMetrics(d *Daemon) *metrics {
 	m := &metrics{
 		registry:   prometheus.NewRegistry(),
 		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tenterhook_deliveries_total", Help: "Verified deliveries, by what became of them."}, []string{"hook", "outcome"}),
-		ack: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "tenterhook_ack_seconds", Help: "Time from the request's head to the answer that it is on disk.",
-			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14)}, []string{"hook"}),
+		ack: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "tenterhook_ack_seconds", Help: "Time from the request's head to the answer that it is on disk.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
+		}, []string{"hook"}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tenterhook_refused_total", Help: "Requests that were not taken, by what the sender was told."}, []string{"hook", "error"}),
 		jobs:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tenterhook_jobs_total", Help: "Jobs that ended, by state."}, []string{"hook", "rule", "state"}),
-		jobSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "tenterhook_job_seconds", Help: "How long attempts ran.",
-			Buckets: prometheus.ExponentialBuckets(0.005, 4, 10)}, []string{"hook", "rule"}),
+		jobSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "tenterhook_job_seconds", Help: "How long attempts ran.",
+			Buckets: prometheus.ExponentialBuckets(0.005, 4, 10),
+		}, []string{"hook", "rule"}),
 		reloadOK: prometheus.NewGauge(prometheus.GaugeOpts{Name: "tenterhook_config_last_reload_successful", Help: "1 when the last reload was taken up."}),
 		reloadAt: prometheus.NewGauge(prometheus.GaugeOpts{Name: "tenterhook_config_last_reload_success_timestamp_seconds", Help: "When a reload was last taken up."}),
 		secretAt: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "tenterhook_secret_last_match_timestamp_seconds", Help: "When a secret last verified a request; position counts from 0 in the configuration."}, []string{"hook", "position"}),
 	}
-	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "tenterhook_build_info", Help: "Always 1.",
-		ConstLabels: prometheus.Labels{"version": d.options.Version, "goversion": runtime.Version()}})
+	build := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "tenterhook_build_info", Help: "Always 1.",
+		ConstLabels: prometheus.Labels{"version": d.options.Version, "goversion": runtime.Version()},
+	})
 	build.Set(1)
 	m.registry.MustRegister(m.deliveries, m.ack, m.refused, m.jobs, m.jobSeconds, m.reloadOK, m.reloadAt, m.secretAt, build,
 		queueCollector{d}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

@@ -2,20 +2,25 @@
 // delivery, in which a missing field is nil, an error is never mistaken for false, and nothing
 // a payload holds can make an evaluation run long or large. It is the only package that knows
 // the expression library.
+//
+// An expression is parsed once; its tree is kept as it was written, for what is said about it,
+// and rewritten for what is run: every operator, member access, function and loop of the
+// library becomes one of ours (see guard), which knows nil, keeps digits and spends from a
+// budget. The library's own operators, functions and optimizer are not used.
 package expression
 
 import (
 	"errors"
 	"fmt"
-	"reflect"
 	"strings"
+	"sync"
 
-	"github.com/expr-lang/expr"
 	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/checker"
+	"github.com/expr-lang/expr/compiler"
 	"github.com/expr-lang/expr/conf"
 	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/parser"
-	"github.com/expr-lang/expr/types"
 	"github.com/expr-lang/expr/vm"
 )
 
@@ -44,106 +49,115 @@ func (e *Error) Advice() []string { return e.Hints }
 
 // The bounds of a source.
 const (
-	maxSource = 4096
-	maxAST    = 1000
+	maxSource = 4096 // bytes
+	maxNodes  = 1000
 )
 
 // Program is a compiled expression. It is immutable and safe for concurrent use.
 type Program struct {
-	source  string
-	scope   Scope
-	program *vm.Program
-	uses    map[string]bool
+	source string
+	scope  Scope
+	root   ast.Node // as it was written
+	uses   map[string]bool
+	code   *vm.Program
+	sites  sites
+
+	explained func() *explanation // compiled on first use
 }
 
 // Compile compiles an expression of any type. The error is an *Error.
-func Compile(src string, s Scope) (*Program, error) {
-	p, _, err := compile(src, s)
-	return p, err
+func Compile(src string, s Scope) (p *Program, err error) {
+	defer func() { // a bug of the library must not stop a daemon that reloads
+		if r := recover(); r != nil {
+			p, err = nil, &Error{Width: 1, Message: fmt.Sprintf("the expression cannot be compiled: %v", r)}
+		}
+	}()
+	if strings.TrimSpace(src) == "" {
+		return nil, &Error{Message: "the expression is empty"}
+	}
+	if len(src) > maxSource {
+		return nil, &Error{Width: 1, Message: fmt.Sprintf("the expression is longer than %d bytes", maxSource)}
+	}
+	tree, err := parse(src)
+	if err != nil {
+		return nil, err
+	}
+	check := newChecker(src, s)
+	if err := check.run(&tree.Node); err != nil {
+		return nil, err
+	}
+	g := newGuard(s, nil)
+	code, err := generate(src, g.rewrite(tree.Node))
+	if err != nil {
+		return nil, err
+	}
+	p = &Program{source: src, scope: s, root: tree.Node, uses: check.uses, code: code, sites: g.sites}
+	p.explained = sync.OnceValue(p.compileExplanation)
+	return p, nil
 }
 
 // CompileMatch compiles a condition: what is known not to be true or false is refused.
 func CompileMatch(src string, s Scope) (*Program, error) {
-	p, tree, err := compile(src, s)
+	p, err := Compile(src, s)
 	if err != nil {
 		return nil, err
 	}
-	kind := staticKind(tree.Node)
-	if kind == "" && p.program.Node() != nil {
-		if t := p.program.Node().Type(); t != nil && t.Kind() != reflect.Interface && t.Kind() != reflect.Bool {
-			kind = t.Kind().String()
+	if other := otherThanCondition(p.root); other != "" {
+		return nil, &Error{
+			Width: len(src), Message: "a match is a condition, true or false; this is " + other,
+			Hints: []string{`compare it with something, such as == "main"`},
 		}
-	}
-	if kind != "" {
-		return nil, &Error{Width: len(src), Message: "a match is a condition, true or false; this is " + article(kind), Hints: []string{`compare it with something, such as == "main"`}}
 	}
 	return p, nil
 }
 
-func article(kind string) string {
-	if strings.ContainsAny(kind[:1], "aeio") {
-		return "an " + kind
+// otherThanCondition says what an expression is that can be no condition, or "".
+func otherThanCondition(n ast.Node) string {
+	n = body(n)
+	if kind := kindOfNode(n); kind != unknown && kind != condition {
+		return kind.article()
 	}
-	return "a " + kind
+	if operation, ok := n.(*ast.BinaryNode); ok && operation.Operator != "??" && !isCondition(operation.Operator) {
+		return "a result of " + operation.Operator
+	}
+	return ""
 }
 
-func compile(src string, s Scope) (*Program, *parser.Tree, error) {
-	if strings.TrimSpace(src) == "" {
-		return nil, nil, &Error{Message: "the expression is empty"}
-	}
-	if len(src) > maxSource {
-		return nil, nil, &Error{Message: fmt.Sprintf("the expression is longer than %d bytes", maxSource), Width: 1}
-	}
-	tree, err := parse(src)
-	if err != nil {
-		return nil, nil, err
-	}
-	check := &checker{src: src, scope: s, uses: map[string]bool{}}
-	if err := check.run(&tree.Node); err != nil {
-		return nil, nil, err
-	}
-	options := append(options(), expr.Env(environment()), expr.Patch(&guard{lets: check.lets}))
-	program, err := expr.Compile(src, options...)
-	if err != nil {
-		return nil, nil, compileError(src, err)
-	}
-	return &Program{source: src, scope: s, program: program, uses: check.uses}, tree, nil
-}
-
-// options name every function and switch the library's own off.
-func options() []expr.Option {
-	out := []expr.Option{expr.DisableAllBuiltins(), expr.MaxNodes(2 * maxAST)}
-	for name := range functions {
-		out = append(out, expr.Function(name, call(name)))
-	}
-	for name, f := range internals {
-		out = append(out, expr.Function(name, f.run, f.types...))
-	}
-	return out
-}
-
-// parse makes the tree as it was written, before anything is patched.
+// parse makes the tree of what was written.
 func parse(src string) (*parser.Tree, error) {
-	config := conf.CreateNew()
-	for _, option := range append(options(), expr.Env(environment())) {
-		option(config)
-	}
-	config.MaxNodes = maxAST
-	tree, err := parser.ParseWithConfig(src, config)
+	tree, err := parser.ParseWithConfig(src, config(maxNodes))
 	if err != nil {
 		return nil, compileError(src, err)
 	}
 	return tree, nil
 }
 
-// environment is the type of what a program is run with. Names that cost something to compute
-// are not in it: the guard makes calls of them.
-func environment() types.Map {
-	m := types.Map{budgetName: types.Any}
-	for name, kind := range plainNames {
-		m[name] = kind
+// generate makes the program of a rewritten tree.
+func generate(src string, root ast.Node) (*vm.Program, error) {
+	tree := &parser.Tree{Node: root, Source: file.NewSource(src)}
+	c := config(0)
+	if _, err := checker.Check(tree, c); err != nil {
+		return nil, compileError(src, err)
 	}
-	return m
+	code, err := compiler.Compile(tree, c)
+	if err != nil {
+		return nil, compileError(src, err)
+	}
+	return code, nil
+}
+
+// config tells the library our functions and takes its own away.
+func config(nodes uint) *conf.Config {
+	c := conf.CreateNew()
+	c.MaxNodes = nodes
+	c.Optimize = false // it works on what the library would do, which is not what we do
+	for name := range c.Builtins {
+		c.Disabled[name] = true
+	}
+	for name, f := range libraryFunctions() {
+		c.Functions[name] = f
+	}
+	return c
 }
 
 // compileError makes an Error of the library's, placed in bytes.
@@ -152,12 +166,28 @@ func compileError(src string, err error) error {
 	if !errors.As(err, &at) {
 		return &Error{Message: firstLine(err.Error()), Width: 1}
 	}
-	offset, width := span(src, at.Location)
-	return &Error{Offset: offset, Width: width, Message: firstLine(at.Message)}
+	offset, width := place(src, at.Location)
+	e := &Error{Offset: offset, Width: width, Message: firstLine(at.Message)}
+	token, isToken := strings.CutPrefix(e.Message, "unexpected token ")
+	switch {
+	case token == "EOF":
+		e.Message = "the expression ends early"
+	case isToken:
+		if _, value, ok := strings.Cut(token, "("); ok {
+			token = strings.TrimSuffix(value, ")")
+		}
+		e.Message = "unexpected " + token
+	case strings.Contains(e.Message, "exceeds maximum allowed nodes"):
+		e.Message = fmt.Sprintf("the expression has more than %d parts", maxNodes)
+	}
+	if token == `"="` {
+		e.Hints = []string{"== compares"}
+	}
+	return e
 }
 
-// span is a library's location, in characters, as bytes.
-func span(src string, l file.Location) (offset, width int) {
+// place is a library's location, in characters, as bytes.
+func place(src string, l file.Location) (offset, width int) {
 	from, to, n := len(src), len(src), 0
 	for i := range src {
 		if n == l.From {
@@ -177,20 +207,24 @@ func firstLine(s string) string {
 	return line
 }
 
-// Uses reports whether the expression mentions a name. Names of git facts and of let: values
-// count as themselves.
+// Uses reports whether the expression itself mentions a name or function. What a let: name
+// uses in turn is known to Lets.Uses; branch and the like count as themselves, although most
+// are read from the payload.
 func (p *Program) Uses(name string) bool { return p.uses[name] }
 
 // Source is the expression as it was compiled.
 func (p *Program) Source() string { return p.source }
 
-// Value evaluates the expression. The error is an *EvalError, or a *request.DecodeError when it
-// needs a body that cannot be read.
+// Value evaluates the expression. It is nil, or a bool, string, int64, float64, request.Number,
+// time.Time, time.Duration, []any or map[string]any, and must not be changed: it may be part of
+// the payload. The error is an *EvalError, or a *request.DecodeError when the expression needs a
+// body that cannot be read.
 func (p *Program) Value(in *Input) (any, error) {
-	return p.run(newBudget(in))
+	return p.run(in.begin())
 }
 
-// Bool evaluates a condition. A value that is not true or false is an error.
+// Bool evaluates a condition. A value that is not true or false, nil among them, is an
+// *EvalError.
 func (p *Program) Bool(in *Input) (bool, error) {
 	v, err := p.Value(in)
 	if err != nil {
@@ -198,127 +232,28 @@ func (p *Program) Bool(in *Input) (bool, error) {
 	}
 	b, ok := v.(bool)
 	if !ok {
-		return false, &EvalError{Message: "a match is a condition, true or false; this came to " + describe(v)}
+		return false, &EvalError{
+			Message: "a match is a condition, true or false; this came to " + describe(v),
+			Width:   len(p.source), Values: []Value{{Expr: cut(p.source), Value: bounded(v, maxDescribed)}},
+		}
 	}
 	return b, nil
 }
 
-// vmMemory bounds the elements that lists made by an expression may have.
-const vmMemory = 100_000
-
 func (p *Program) run(b *budget) (any, error) {
-	v, err := p.machine(b)
-	if err == nil {
-		return v, nil
-	}
-	if b.payloadErr != nil {
-		return nil, b.payloadErr
-	}
-	return nil, p.evalError(b, err)
-}
-
-// machine runs the program. A panic of the library is its error.
-func (p *Program) machine(b *budget) (v any, err error) {
-	machine := vm.VM{MemoryBudget: vmMemory}
-	return machine.Run(p.program, b.environment())
-}
-
-// runPlain evaluates without looking for the values an error met: those are what is asked for.
-func (p *Program) runPlain(in *Input) (any, error) {
-	b := newBudget(in)
-	v, err := p.machine(b)
-	if b.payloadErr != nil {
-		return nil, b.payloadErr
-	}
+	v, err := b.run(p.code)
 	if err != nil {
-		return nil, errors.New(firstLine(err.Error()))
+		return nil, p.evalError(b, err)
+	}
+	switch n := v.(type) { // of the library's making
+	case int:
+		return int64(n), nil
+	case []int:
+		if v, err = asList(b, n); err != nil {
+			return nil, p.evalError(b, err)
+		}
+	case headerMap:
+		return n.mapping(), nil
 	}
 	return v, nil
-}
-
-// EvalError says why an expression could not be evaluated, where, and with which values. It is
-// neither true nor false.
-type EvalError struct {
-	Message       string
-	Offset, Width int     // bytes in the source
-	Values        []Value // that it met
-}
-
-// Error is the message with the values, bounded.
-func (e *EvalError) Error() string {
-	if len(e.Values) == 0 {
-		return e.Message
-	}
-	var met []string
-	for _, v := range e.Values {
-		met = append(met, v.Expr+" is "+describe(v.Value))
-	}
-	return e.Message + ": " + strings.Join(met, ", ")
-}
-
-// Where is the place in the source.
-func (e *EvalError) Where() (offset, width int) { return e.Offset, e.Width }
-
-// Advice implements what a placed error has; an evaluation error has none.
-func (e *EvalError) Advice() []string { return nil }
-
-// maxMet is how many values an EvalError shows.
-const maxMet = 4
-
-func (p *Program) evalError(b *budget, err error) error {
-	var nested *EvalError
-	if errors.As(err, &nested) {
-		return nested // of a let
-	}
-	e := &EvalError{Message: firstLine(err.Error())}
-	var at *file.Error
-	if errors.As(err, &at) {
-		e.Message = firstLine(at.Message)
-		e.Offset, e.Width = span(p.source, at.Location)
-	}
-	if b.exceeded != nil {
-		e.Message = b.exceeded.Error()
-		return e
-	}
-	e.Values = p.met(b.in, e.Offset)
-	return e
-}
-
-// met are the values of the operands of the operation at offset.
-func (p *Program) met(in *Input, offset int) []Value {
-	tree, err := parse(p.source)
-	if err != nil {
-		return nil
-	}
-	finder := &finder{src: p.source, offset: offset}
-	ast.Walk(&tree.Node, finder)
-	var out []Value
-	for _, operand := range finder.operands {
-		if len(out) < maxMet && !constant(operand) {
-			out = append(out, evaluate(operand, p.scope, in))
-		}
-	}
-	return out
-}
-
-// finder looks for the operation that the library places at offset.
-type finder struct {
-	src      string
-	offset   int
-	operands []ast.Node
-}
-
-func (f *finder) Visit(node *ast.Node) {
-	offset, _ := span(f.src, (*node).Location())
-	if offset != f.offset {
-		return
-	}
-	switch n := (*node).(type) {
-	case *ast.BinaryNode:
-		f.operands = []ast.Node{n.Left, n.Right}
-	case *ast.UnaryNode:
-		f.operands = []ast.Node{n.Node}
-	case *ast.CallNode:
-		f.operands = n.Arguments
-	}
 }

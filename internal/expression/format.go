@@ -2,236 +2,225 @@ package expression
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
-	"math"
-	"reflect"
 	"regexp/syntax"
+	"slices"
 	"strconv"
-	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/tenterhook/tenterhook/internal/request"
 )
 
-// asText is a value that is text. An integer too large to compute with is not.
-func asText(v any) (string, bool) {
-	s, ok := v.(string)
-	return s, ok
+// encoder writes values as compact JSON, mappings by name, so that a value has one text only.
+type encoder struct {
+	b     *budget // nil for a preview, which has its limit
+	out   []byte
+	limit int
+	html  bool // escape <, > and & as encoding/json does
 }
 
-func isNumberText(v any) bool {
-	_, ok := v.(request.Number)
-	return ok
-}
-
-func asInt64(v any) (int64, bool) {
-	switch n := v.(type) {
-	case int64:
-		return n, true
-	case int:
-		return int64(n), true
-	}
-	rv := reflect.ValueOf(v)
-	if v != nil && rv.CanInt() {
-		return rv.Int(), true
-	}
-	return 0, false
-}
-
-func asInt(v any) (int, bool) {
-	n, ok := asInt64(v)
-	if f, isFloat := v.(float64); isFloat && f == math.Trunc(f) && math.Abs(f) < 1<<53 {
-		return int(f), true
-	}
-	return int(n), ok
-}
-
-func asFloat(v any) (float64, bool) {
-	if f, ok := v.(float64); ok {
-		return f, true
-	}
-	if _, ok := v.(time.Duration); ok {
-		return 0, false
-	}
-	n, ok := asInt64(v)
-	return float64(n), ok
-}
-
-// kindOf names what a value is, for people.
-func kindOf(v any) string {
-	switch v.(type) {
-	case nil:
-		return "nil"
-	case string:
-		return "text"
-	case bool:
-		return "true or false"
-	case []any, []string:
-		return "a list"
-	case map[string]any, headerMap:
-		return "a mapping"
-	case time.Time:
-		return "a time"
-	case time.Duration:
-		return "a duration"
-	}
-	return "a number"
-}
-
-func typeName(v any) string {
-	return map[string]string{
-		"nil": "nil", "text": "string", "true or false": "bool", "a list": "array", "a mapping": "map", "a time": "time", "a duration": "duration",
-		"a number": "number",
-	}[kindOf(v)]
-}
-
-// maxDescribed bounds a value that is shown.
-const maxDescribed = 200
-
-// describe is a value as an error shows it: JSON, cut, of a value of any size.
-func describe(v any) string {
-	b := &budget{steps: maxSteps, bytes: 8 * maxDescribed, work: maxWork, deadline: time.Now().Add(maxTime)}
-	if s, ok := v.(string); ok && len(s) > maxDescribed {
-		v = strings.ToValidUTF8(s[:maxDescribed], "") + "…"
-	}
-	text, err := encode(b, v)
-	if err != nil {
-		return kindOf(v) + " too large to show"
-	}
-	s := text.(string)
-	if len(s) > maxDescribed {
-		return strings.ToValidUTF8(s[:maxDescribed], "") + "…"
-	}
-	return s
-}
-
-// format is a value as text: nil is empty, numbers keep their digits, times are RFC 3339, lists
-// and mappings are compact JSON. Text that is not UTF-8 stays as it is.
-func format(b *budget, v any) (any, error) {
-	switch v := v.(type) {
-	case nil:
-		return "", nil
-	case string:
-		return v, b.build(len(v))
-	case time.Time:
-		return v.Format(time.RFC3339Nano), nil
-	case time.Duration:
-		return v.String(), nil
-	}
-	return encode(b, v)
-}
-
-// encode is a value as compact JSON, mappings by name.
-func encode(b *budget, v any) (any, error) {
-	out, err := appendJSON(b, nil, v, 0)
-	if err != nil {
-		return nil, err
-	}
-	return string(out), nil
-}
+// errLong ends a preview.
+var errLong = errors.New("the value is too long")
 
 // maxEncodeDepth is beyond what a payload can have.
 const maxEncodeDepth = 100
 
-func appendJSON(b *budget, out []byte, v any, depth int) ([]byte, error) {
-	if depth > maxEncodeDepth {
-		return nil, fmt.Errorf("nested deeper than %d", maxEncodeDepth)
+// write makes text in the budget's scratch space and pays for it.
+func (b *budget) write(html bool, f func(*encoder) error) (string, error) {
+	e := encoder{b: b, out: b.scratch[:0], limit: max(0, b.bytes/4), html: html}
+	err := f(&e)
+	b.bytes -= 2 * (cap(e.out) - cap(b.scratch)) // it grew by doubling
+	b.scratch = e.out
+	if errors.Is(err, errLong) {
+		err = b.build(maxBytes + 1)
 	}
-	before := len(out)
+	if err == nil {
+		err = b.build(len(e.out))
+	}
+	if err != nil {
+		return "", err
+	}
+	return string(e.out), nil
+}
+
+func (b *budget) encode(v any, html bool) (string, error) {
+	return b.write(html, func(e *encoder) error { return e.value(v, 0) })
+}
+
+func (b *budget) json(v any) (string, error) { return b.encode(v, false) }
+
+// format is a value as text: nil is empty, text is itself whatever its bytes, numbers keep
+// their digits, times are RFC 3339, lists and mappings are JSON.
+func (b *budget) format(v any) (string, error) {
+	if s, ok := v.(string); ok {
+		return s, b.spend(nodeCost)
+	}
+	return b.write(false, func(e *encoder) error { return e.plain(v) })
+}
+
+// plain writes a value as format does.
+func (e *encoder) plain(v any) error {
 	switch v := v.(type) {
 	case nil:
-		out = append(out, "null"...)
-	case bool:
-		out = strconv.AppendBool(out, v)
+		return nil
 	case string:
-		if err := b.build(len(v)); err != nil {
-			return nil, err
-		}
-		out = appendString(out, v)
-	case request.Number:
-		out = append(out, v...)
-	case float64:
-		return appendFloat(out, v)
+		return e.text(v)
 	case time.Time:
-		out = appendString(out, v.Format(time.RFC3339Nano))
+		return e.text(v.Format(time.RFC3339Nano))
 	case time.Duration:
-		out = appendString(out, v.String())
+		return e.text(v.String())
+	}
+	return e.value(v, 0)
+}
+
+// room makes room for n bytes. It grows faster than append, which makes less garbage.
+func (e *encoder) room(n int) {
+	if len(e.out)+n > cap(e.out) {
+		e.out = slices.Grow(e.out, max(n, cap(e.out), 256))
+	}
+}
+
+// text writes bytes as they are.
+func (e *encoder) text(s string) error {
+	if len(e.out)+len(s) > e.limit {
+		return errLong
+	}
+	e.room(len(s))
+	e.out = append(e.out, s...)
+	return nil
+}
+
+func (e *encoder) value(v any, depth int) error {
+	if depth > maxEncodeDepth {
+		return fmt.Errorf("nested deeper than %d", maxEncodeDepth)
+	}
+	if len(e.out) > e.limit {
+		return errLong
+	}
+	if e.b != nil {
+		if err := e.b.spend(nodeCost); err != nil {
+			return err
+		}
+	}
+	e.room(32)
+	switch v := v.(type) {
+	case nil:
+		e.out = append(e.out, "null"...)
+	case excerpt:
+		return e.quoted(string(v))
+	case bool:
+		e.out = strconv.AppendBool(e.out, v)
+	case string:
+		return e.quoted(v)
+	case int64:
+		e.out = strconv.AppendInt(e.out, v, 10)
+	case int:
+		e.out = strconv.AppendInt(e.out, int64(v), 10)
+	case float64:
+		e.out = request.AppendFloat(e.out, v)
+	case request.Number:
+		return e.text(string(v))
+	case time.Time:
+		return e.quoted(v.Format(time.RFC3339Nano))
+	case time.Duration:
+		return e.quoted(v.String())
 	case []any:
-		return appendList(b, out, v, depth)
-	case []string:
-		items, err := list(v)
-		if err != nil {
-			return nil, err
-		}
-		return appendList(b, out, items.([]any), depth)
-	case map[string]any:
-		return appendMap(b, out, v, depth)
-	case headerMap:
-		m := map[string]any{}
-		for name := range v {
-			m[strings.ToLower(name)] = v.get(name)
-		}
-		return appendMap(b, out, m, depth)
+		return e.list(len(v), func(i int) any { return v[i] }, depth)
+	case []int:
+		return e.list(len(v), func(i int) any { return v[i] }, depth)
 	default:
-		n, ok := asInt64(v)
+		m, ok, err := asMapping(e.b, v)
+		if err != nil {
+			return err
+		}
 		if !ok {
-			return nil, fmt.Errorf("a value of type %T has no text", v)
+			return fmt.Errorf("a value of type %T has no text", v)
 		}
-		out = strconv.AppendInt(out, n, 10)
+		return e.mapping(m, depth)
 	}
-	if err := b.build(len(out) - before); err != nil {
-		return nil, err
-	}
-	return out, b.tick()
+	return nil
 }
 
-// appendFloat writes what JSON writes; a whole number has no fraction.
-func appendFloat(out []byte, f float64) ([]byte, error) {
-	text, err := json.Marshal(f)
+func (e *encoder) list(n int, item func(int) any, depth int) error {
+	e.out = append(e.out, '[')
+	for i := range n {
+		if i > 0 {
+			e.out = append(e.out, ',')
+		}
+		if err := e.value(item(i), depth+1); err != nil {
+			return err
+		}
+	}
+	e.out = append(e.out, ']')
+	return nil
+}
+
+// maxPreviewNames is the most names of a mapping that are sorted for a preview.
+const maxPreviewNames = 256
+
+func (e *encoder) mapping(m map[string]any, depth int) error {
+	names, err := e.names(m)
 	if err != nil {
-		return nil, fmt.Errorf("%v is not a number", f)
+		return err
 	}
-	return append(out, text...), nil
+	e.out = append(e.out, '{')
+	for i, name := range names {
+		if i > 0 {
+			e.out = append(e.out, ',')
+		}
+		if err := e.quoted(name); err != nil {
+			return err
+		}
+		e.out = append(e.out, ':')
+		if err := e.value(m[name], depth+1); err != nil {
+			return err
+		}
+	}
+	e.out = append(e.out, '}')
+	return nil
 }
 
-func appendList(b *budget, out []byte, items []any, depth int) ([]byte, error) {
-	out = append(out, '[')
-	for i, item := range items {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		var err error
-		if out, err = appendJSON(b, out, item, depth+1); err != nil {
-			return nil, err
-		}
+func (e *encoder) names(m map[string]any) ([]string, error) {
+	if e.b != nil {
+		return e.b.sortedKeys(m)
 	}
-	return append(out, ']'), b.tick()
-}
-
-func appendMap(b *budget, out []byte, m map[string]any, depth int) ([]byte, error) {
-	out = append(out, '{')
-	for i, name := range sortedKeys(m) {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		if err := b.build(len(name)); err != nil {
-			return nil, err
-		}
-		out = append(appendString(out, name), ':')
-		var err error
-		if out, err = appendJSON(b, out, m[name], depth+1); err != nil {
-			return nil, err
-		}
+	if len(m) > maxPreviewNames {
+		e.out = fmt.Appendf(e.out, "{%d names", len(m))
+		return nil, errLong
 	}
-	return append(out, '}'), b.tick()
+	names := make([]string, 0, len(m))
+	for name := range m {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names, nil
 }
 
 const hexDigits = "0123456789abcdef"
 
-// appendString writes a JSON string. Only what must be escaped is; bytes that are not UTF-8
-// become U+FFFD.
-func appendString(out []byte, s string) []byte {
+// quoted writes a JSON string. Only what must be escaped is; bytes that are not UTF-8 become
+// U+FFFD.
+func (e *encoder) quoted(s string) error {
+	if room := e.limit - len(e.out); len(s) > room {
+		if room = max(0, room); e.b == nil { // a preview shows what fits
+			e.out = appendQuoted(e.out, s[:room], e.html)
+		}
+		return errLong
+	}
+	if e.b != nil {
+		if err := e.b.spend(2 * len(s)); err != nil {
+			return err
+		}
+	}
+	e.room(len(s) + 2)
+	e.out = append(appendQuoted(e.out, s, e.html), '"')
+	return nil
+}
+
+// appendQuoted writes all of a JSON string but its end.
+func appendQuoted(out []byte, s string, html bool) []byte {
 	out = append(out, '"')
 	for i := 0; i < len(s); {
 		c := s[i]
@@ -244,7 +233,7 @@ func appendString(out []byte, s string) []byte {
 			out = append(out, '\\', 'r')
 		case c == '\t':
 			out = append(out, '\\', 't')
-		case c < ' ':
+		case c < ' ' || html && (c == '<' || c == '>' || c == '&'):
 			out = append(out, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
 		case c >= utf8.RuneSelf:
 			r, size := utf8.DecodeRuneInString(s[i:])
@@ -256,10 +245,69 @@ func appendString(out []byte, s string) []byte {
 		}
 		i++
 	}
-	return append(out, '"')
+	return out
 }
 
-// instructions is how large the program of a pattern is: what each byte of text may cost.
+// maxDescribed bounds a value inside an error's text, maxShown one that is shown by itself.
+const (
+	maxDescribed = 200
+	maxShown     = 512
+)
+
+// preview is a value as JSON of about limit bytes, and whether that is all of it.
+func preview(v any, limit int) (text string, all bool) {
+	e := encoder{limit: limit}
+	err := e.value(v, 0)
+	switch {
+	case err == nil && len(e.out) <= limit:
+		return string(e.out), true
+	case err != nil && !errors.Is(err, errLong):
+		return sayKind(v), false
+	}
+	out := e.out[:min(len(e.out), limit)]
+	for len(out) > 0 && !utf8.Valid(out) {
+		out = out[:len(out)-1]
+	}
+	return string(out) + "…", false
+}
+
+// describe is a value as an error shows it.
+func describe(v any) string {
+	if e, ok := v.(excerpt); ok {
+		return string(e)
+	}
+	text, _ := preview(v, maxDescribed)
+	return text
+}
+
+// excerpt is the beginning of the JSON of a value that was too large to be kept.
+type excerpt string
+
+// bounded is a value that can be kept and shown: itself, or an excerpt of about limit bytes.
+func bounded(v any, limit int) any {
+	if short, all := preview(v, limit); !all {
+		return excerpt(short)
+	}
+	return v
+}
+
+// MarshalJSON writes {expr, value} and error when there is one.
+func (v Value) MarshalJSON() ([]byte, error) {
+	short := v.Value
+	if e, ok := short.(excerpt); ok {
+		short = string(e)
+	} else if text, all := preview(short, 8*maxShown); !all {
+		short = text
+	}
+	value, _ := preview(short, 64*maxShown)
+	return json.Marshal(struct {
+		Expr  string          `json:"expr"`
+		Value json.RawMessage `json:"value"`
+		Error string          `json:"error,omitempty"`
+	}{v.Expr, json.RawMessage(value), v.Error})
+}
+
+// instructions is how large the program of a pattern is: what each character may cost.
 func instructions(source string) int {
 	re, err := syntax.Parse(source, syntax.Perl)
 	if err != nil {

@@ -1,188 +1,377 @@
 package expression
 
 import (
-	"errors"
-	"fmt"
-	"reflect"
+	"math"
 	"regexp"
-	"strings"
-	"time"
+	"slices"
 
 	"github.com/expr-lang/expr/ast"
-	"github.com/expr-lang/expr/vm/runtime"
+	"github.com/expr-lang/expr/file"
 )
 
-// The bounds of one evaluation, whatever the payload holds.
-const (
-	maxTime  = 50 * time.Millisecond
-	maxSteps = 1_000_000
-	maxBytes = 4 << 20 // of text that is built; lists are bounded by vmMemory
-	maxWork  = 8 << 20 // bytes that functions look at, weighted by how dear that is
-)
-
-var (
-	errTime  = fmt.Errorf("the expression took longer than %s", maxTime)
-	errSteps = fmt.Errorf("the expression took more than %d steps", maxSteps)
-	errBytes = fmt.Errorf("the expression built more than %d MiB of text", maxBytes>>20)
-	errWork  = errors.New("the expression looked at too much text")
-)
-
-// budgetName is how compiled programs refer to their budget. Names that begin so cannot be
-// written by people.
-const budgetName = "__b"
-
-// budget is what is left to one evaluation, and where its names come from. A let that the
-// evaluation uses spends from the same budget.
-type budget struct {
-	in         *Input
-	deadline   time.Time
-	steps      int
-	bytes      int
-	work       int
-	exceeded   error
-	payloadErr error // the body was needed and cannot be read
-}
-
-func newBudget(in *Input) *budget {
-	return &budget{in: in, deadline: time.Now().Add(maxTime), steps: maxSteps, bytes: maxBytes, work: maxWork}
-}
-
-// tick spends a step. It is asked for each element of every loop, and by every function that
-// does more than look at a value.
-func (b *budget) tick() error {
-	b.steps--
-	switch {
-	case b.exceeded != nil:
-	case b.steps < 0:
-		b.exceeded = errSteps
-	case time.Now().After(b.deadline):
-		b.exceeded = errTime
-	}
-	return b.exceeded
-}
-
-// build spends n bytes of text.
-func (b *budget) build(n int) error {
-	if b.bytes -= n; b.bytes < 0 && b.exceeded == nil {
-		b.exceeded = errBytes
-	}
-	return b.exceeded
-}
-
-// look spends n bytes of looking at text, before it is looked at.
-func (b *budget) look(n int) error {
-	if b.work -= n; b.work < 0 && b.exceeded == nil {
-		b.exceeded = errWork
-	}
-	if b.exceeded != nil {
-		return b.exceeded
-	}
-	return b.tick()
-}
-
-// environment is what a program runs with.
-func (b *budget) environment() map[string]any {
-	r := b.in.Request
-	return map[string]any{
-		budgetName: b, "event": b.in.Event, "method": r.Method, "path": r.Path, "ip": b.in.ip(), "hook": b.in.Hook,
-	}
-}
-
-// guard rewrites a program so that it is bounded and so that what is missing is nil: member
-// access, loops, text operators, comparisons of whole values, and the names that cost something.
+// guard rewrites a tree as it was written into one that is bounded and in which what is missing
+// is nil. The original is left as it is. What it makes are calls of internals, which get the
+// budget first: "$env" is how the library names what a program is run with.
 type guard struct {
-	lets map[string]bool
-	seen map[ast.Node]bool
+	lets  map[string]bool
+	sites sites
+	trace *explanation // nil unless the program is to explain itself
+	loop  int          // the loop around the node, in the explanation; -1 outside
 }
 
-// Visit implements ast.Visitor.
-func (g *guard) Visit(node *ast.Node) {
-	if g.seen == nil {
-		g.seen = map[ast.Node]bool{}
+// site says where an operation that can fail was written. A condition that is no condition is
+// a failure of what is around it.
+type site struct {
+	at        int // of the library: characters
+	condition bool
+}
+
+type sites map[site]ast.Node
+
+func newGuard(s Scope, trace *explanation) *guard {
+	g := &guard{lets: map[string]bool{}, sites: sites{}, trace: trace, loop: -1}
+	for _, name := range s.Lets {
+		g.lets[name] = true
 	}
-	if g.seen[*node] {
-		return
+	return g
+}
+
+// rewrite returns what is to be run for n.
+func (g *guard) rewrite(n ast.Node) ast.Node {
+	out := g.plain(n)
+	if g.trace != nil && g.trace.wants(n) {
+		out = g.call(n.Location(), "__note", constant(g.trace.note(n, g.loop)), out)
 	}
-	g.seen[*node] = true
-	switch n := (*node).(type) {
+	return out
+}
+
+func (g *guard) plain(n ast.Node) ast.Node {
+	switch n := n.(type) {
 	case *ast.IdentifierNode:
-		g.identifier(node, n)
-	case *ast.MemberNode:
-		g.patch(node, internal("__get", n.Node, n.Property))
-	case *ast.SliceNode:
-		g.patch(node, internal("__slice", n.Node, orNil(n.From), orNil(n.To)))
-	case *ast.PredicateNode:
-		n.Node = &ast.SequenceNode{Nodes: []ast.Node{internal("__tick"), n.Node}}
-	case *ast.BuiltinNode:
-		if len(n.Arguments) > 0 {
-			n.Arguments[0] = internal("__list", n.Arguments[0])
-		}
-	case *ast.CallNode:
-		if callee, ok := n.Callee.(*ast.IdentifierNode); ok && functions[callee.Value].run != nil {
-			n.Arguments = append([]ast.Node{budgetNode()}, n.Arguments...)
-		}
+		return g.identifier(n)
+	case *ast.UnaryNode:
+		return g.unary(n)
 	case *ast.BinaryNode:
-		g.binary(node, n)
+		return g.binary(n)
+	case *ast.ChainNode:
+		return g.plain(n.Node) // ?. is . here
+	case *ast.MemberNode:
+		return g.member(n)
+	case *ast.SliceNode:
+		return g.operation(n, "__slice", n.Node, orNil(n.From), orNil(n.To))
+	case *ast.CallNode:
+		return g.function(n)
+	case *ast.BuiltinNode:
+		return g.builtin(n)
+	case *ast.ConditionalNode:
+		return located(n, &ast.ConditionalNode{Ternary: true, Cond: g.condition(n.Cond), Exp1: g.rewrite(n.Exp1), Exp2: g.rewrite(n.Exp2)})
+	case *ast.VariableDeclaratorNode:
+		return located(n, &ast.VariableDeclaratorNode{Name: n.Name, Value: g.rewrite(n.Value), Expr: g.rewrite(n.Expr)})
+	case *ast.SequenceNode:
+		return located(n, &ast.SequenceNode{Nodes: g.all(n.Nodes)})
+	case *ast.ArrayNode:
+		return located(n, &ast.ArrayNode{Nodes: g.all(n.Nodes)})
+	case *ast.MapNode:
+		return located(n, &ast.MapNode{Pairs: g.all(n.Pairs)})
+	case *ast.PairNode:
+		return located(n, &ast.PairNode{Key: g.operation(n.Key, "__key", n.Key), Value: g.rewrite(n.Value)})
 	}
+	return literal(n)
 }
 
-func (g *guard) identifier(node *ast.Node, n *ast.IdentifierNode) {
+func (g *guard) all(nodes []ast.Node) []ast.Node {
+	out := make([]ast.Node, len(nodes))
+	for i, n := range nodes {
+		out[i] = g.rewrite(n)
+	}
+	return out
+}
+
+// literal copies what the library may run as it is, because compiling marks nodes.
+func literal(n ast.Node) ast.Node {
+	switch n := n.(type) {
+	case *ast.NilNode:
+		return located(n, &ast.NilNode{})
+	case *ast.BoolNode:
+		return located(n, &ast.BoolNode{Value: n.Value})
+	case *ast.StringNode:
+		return located(n, &ast.StringNode{Value: n.Value})
+	case *ast.FloatNode:
+		return located(n, &ast.FloatNode{Value: n.Value})
+	case *ast.IntegerNode: // an int would be 32 bits on some machines
+		return located(n, constant(int64(n.Value)))
+	case *ast.PointerNode:
+		return located(n, &ast.PointerNode{Name: n.Name})
+	}
+	panic("a node nobody expected") // Compile makes an Error of it
+}
+
+func located[N ast.Node](original ast.Node, n N) N {
+	n.SetLocation(original.Location())
+	return n
+}
+
+func constant(v any) ast.Node { return &ast.ConstantNode{Value: v} }
+
+// call calls one of the functions that the library was told.
+func (g *guard) call(at file.Location, name string, arguments ...ast.Node) ast.Node {
+	n := &ast.CallNode{
+		Callee:    &ast.IdentifierNode{Value: name},
+		Arguments: append([]ast.Node{&ast.IdentifierNode{Value: "$env"}}, arguments...),
+	}
+	n.SetLocation(at)
+	n.Callee.SetLocation(at)
+	for _, a := range n.Arguments {
+		if a.Location() == (file.Location{}) {
+			a.SetLocation(at)
+		}
+	}
+	return n
+}
+
+// operation calls an internal that may fail in the place of n.
+func (g *guard) operation(n ast.Node, internal string, operands ...ast.Node) ast.Node {
+	g.sites[site{at: n.Location().From}] = n
+	return g.call(n.Location(), internal, g.all(operands)...)
+}
+
+func (g *guard) identifier(n *ast.IdentifierNode) ast.Node {
 	switch {
 	case g.lets[n.Value]:
-		g.patch(node, internal("__let", &ast.StringNode{Value: n.Value}))
-	case lazyTexts[n.Value]:
-		g.patch(node, internal("__text", &ast.StringNode{Value: n.Value}))
-	case lazyNames[n.Value]:
-		g.patch(node, internal("__name", &ast.StringNode{Value: n.Value}))
+		return g.call(n.Location(), "__let", constant(n.Value))
+	case isName(n.Value):
+		return g.call(n.Location(), "__name "+n.Value)
 	}
+	return located(n, &ast.IdentifierNode{Value: n.Value}) // defined by let in the expression
 }
 
-func (g *guard) binary(node *ast.Node, n *ast.BinaryNode) {
+// condition is n where only true and false make sense; nil is false there.
+func (g *guard) condition(n ast.Node) ast.Node {
+	out := g.rewrite(n)
+	if kindOfNode(n) == condition {
+		return out
+	}
+	g.sites[site{at: n.Location().From, condition: true}] = n
+	return g.call(n.Location(), "__condition", out)
+}
+
+func (g *guard) unary(n *ast.UnaryNode) ast.Node {
 	switch n.Operator {
-	case "+":
-		g.patch(node, internal("__add", n.Left, n.Right))
+	case "!", "not":
+		if n.Node.Location() == n.Location() { // written as one: a not in b
+			return located(n, &ast.UnaryNode{Operator: "not", Node: g.plain(n.Node)})
+		}
+		return located(n, &ast.UnaryNode{Operator: "not", Node: g.condition(n.Node)})
+	case "-":
+		switch written := n.Node.(type) {
+		case *ast.IntegerNode:
+			return located(n, constant(-int64(written.Value)))
+		case *ast.FloatNode:
+			return located(n, &ast.FloatNode{Value: -written.Value})
+		}
+	}
+	return g.operation(n, "__unary"+n.Operator, n.Node)
+}
+
+func (g *guard) binary(n *ast.BinaryNode) ast.Node {
+	switch n.Operator {
+	case "&&", "||", "and", "or":
+		return located(n, &ast.BinaryNode{Operator: n.Operator, Left: g.condition(n.Left), Right: g.condition(n.Right)})
+	case "??":
+		return located(n, &ast.BinaryNode{Operator: n.Operator, Left: g.rewrite(n.Left), Right: g.rewrite(n.Right)})
 	case "==":
-		if !simple(n.Left) && !simple(n.Right) {
-			g.patch(node, internal("__eq", n.Left, n.Right))
-		}
+		return g.equality(n)
 	case "!=":
-		if !simple(n.Left) && !simple(n.Right) {
-			not := &ast.UnaryNode{Operator: "not", Node: internal("__eq", n.Left, n.Right)}
-			g.patch(node, not)
-		}
+		return located(n, &ast.UnaryNode{Operator: "not", Node: g.equality(n)})
 	case "in":
-		if _, written := n.Right.(*ast.ArrayNode); !written {
-			g.patch(node, internal("__in", n.Left, n.Right))
+		if written, ok := writtenList(n.Right); ok {
+			return g.call(n.Location(), "__in", g.rewrite(n.Left), constant(written))
 		}
-	case "contains", "startsWith", "endsWith":
-		g.patch(node, internal("__"+n.Operator, n.Left, n.Right))
 	case "matches":
 		pattern := n.Right.(*ast.StringNode).Value // the checker saw to it
-		g.patch(node, internal("__matches", n.Left, &ast.ConstantNode{Value: compilePattern(pattern)}))
+		g.sites[site{at: n.Location().From}] = n
+		return g.call(n.Location(), "__matches", g.rewrite(n.Left), constant(compilePattern(pattern)))
 	}
+	return g.operation(n, "__binary"+n.Operator, n.Left, n.Right)
 }
 
-// patch replaces a node and keeps its place; the replacement is not visited again.
-func (g *guard) patch(node *ast.Node, with ast.Node) {
-	ast.Patch(node, with)
-	g.seen[with] = true
-	place(with, with)
+// equality leaves comparisons with text, true, false and nil to the library: there is nothing
+// to be said about them, and it is quicker.
+func (g *guard) equality(n *ast.BinaryNode) ast.Node {
+	if isAtom(n.Left) || isAtom(n.Right) {
+		return located(n, &ast.BinaryNode{Operator: "==", Left: g.rewrite(n.Left), Right: g.rewrite(n.Right)})
+	}
+	return g.operation(n, "__equal", n.Left, n.Right)
 }
 
-// place gives every node that a patch made the place of the whole.
-func place(n, of ast.Node) {
-	for _, child := range children(n) {
-		if child != nil && child.Location().From == 0 && child.Location().To == 0 {
-			child.SetLocation(of.Location())
+func isAtom(n ast.Node) bool {
+	switch n.(type) {
+	case *ast.StringNode, *ast.BoolNode, *ast.NilNode:
+		return true
+	}
+	return false
+}
+
+// isLiteral are nodes whose value everybody sees.
+func isLiteral(n ast.Node) bool {
+	switch n := n.(type) {
+	case *ast.StringNode, *ast.BoolNode, *ast.NilNode, *ast.IntegerNode, *ast.FloatNode:
+		return true
+	case *ast.UnaryNode:
+		return n.Operator == "-" && isLiteral(n.Node)
+	case *ast.ArrayNode:
+		return !slices.ContainsFunc(n.Nodes, func(n ast.Node) bool { return !isLiteral(n) })
+	}
+	return false
+}
+
+// writtenList is a list of plain values that was written out, made once.
+func writtenList(n ast.Node) ([]any, bool) {
+	array, ok := n.(*ast.ArrayNode)
+	if !ok {
+		return nil, false
+	}
+	out := []any{}
+	for _, item := range array.Nodes {
+		switch v := item.(type) {
+		case *ast.StringNode:
+			out = append(out, v.Value)
+		case *ast.BoolNode:
+			out = append(out, v.Value)
+		case *ast.IntegerNode:
+			out = append(out, int64(v.Value))
+		case *ast.FloatNode:
+			out = append(out, v.Value)
+		case *ast.NilNode:
+			out = append(out, nil)
+		default:
+			return nil, false
 		}
 	}
+	return out, true
 }
 
-func internal(name string, arguments ...ast.Node) ast.Node {
-	return &ast.CallNode{Callee: &ast.IdentifierNode{Value: name}, Arguments: append([]ast.Node{budgetNode()}, arguments...)}
+// member walks a path of written keys in one call.
+func (g *guard) member(n *ast.MemberNode) ast.Node {
+	var keys []any
+	var base ast.Node = n
+	for {
+		if chain, ok := base.(*ast.ChainNode); ok {
+			base = chain.Node
+			continue
+		}
+		m, ok := base.(*ast.MemberNode)
+		if !ok {
+			break
+		}
+		key, ok := writtenKey(m.Property)
+		if !ok {
+			break
+		}
+		keys = append(keys, key)
+		base = m.Node
+	}
+	slices.Reverse(keys)
+	if len(keys) == 0 { // n[computed]
+		return g.call(n.Location(), "__get", g.plain(n.Node), g.rewrite(n.Property))
+	}
+	if id, ok := base.(*ast.IdentifierNode); ok && !g.lets[id.Value] {
+		if field, ok := keys[0].(string); ok && names[id.Value+"."+field].read != nil {
+			out := g.call(n.Location(), "__name "+id.Value+"."+field)
+			if keys = keys[1:]; len(keys) > 0 {
+				out = g.call(n.Location(), "__path", out, constant(keys))
+			}
+			return out
+		}
+	}
+	return g.call(n.Location(), "__path", g.plain(base), constant(keys))
 }
 
-func budgetNode() ast.Node { return &ast.IdentifierNode{Value: budgetName} }
+func writtenKey(n ast.Node) (any, bool) {
+	switch n := n.(type) {
+	case *ast.StringNode:
+		return n.Value, true
+	case *ast.IntegerNode:
+		return int64(n.Value), true
+	case *ast.UnaryNode:
+		if i, ok := n.Node.(*ast.IntegerNode); ok && n.Operator == "-" {
+			return -int64(i.Value), true
+		}
+	}
+	return nil, false
+}
+
+func (g *guard) function(n *ast.CallNode) ast.Node {
+	name := n.Callee.(*ast.IdentifierNode).Value // the checker saw to it
+	arguments := make([]ast.Node, len(n.Arguments))
+	for i, a := range n.Arguments {
+		arguments[i] = g.rewrite(a)
+		prepare := functions[name].prepare[i]
+		if written, ok := a.(*ast.StringNode); ok && prepare != nil {
+			if prepared, err := prepare(written.Value); err == nil {
+				arguments[i] = constant(prepared)
+			}
+		}
+	}
+	g.sites[site{at: n.Location().From}] = n
+	return g.call(n.Location(), name, arguments...)
+}
+
+// builtin rewrites a loop. Each element costs a step of as much as there is to do for it.
+func (g *guard) builtin(n *ast.BuiltinNode) ast.Node {
+	g.sites[site{at: n.Location().From}] = n
+	over := g.rewrite(n.Arguments[0])
+	around := g.loop
+	if g.trace != nil {
+		g.loop = g.trace.loop(n, around)
+		over = g.call(n.Location(), "__began", constant(g.loop), over)
+	}
+	over = g.call(n.Location(), "__list", over)
+	if n.Name == "sum" && len(n.Arguments) == 1 {
+		g.loop = around
+		return g.call(n.Location(), "__sum", over)
+	}
+	var body ast.Node = located(n, &ast.PointerNode{}) // count(list) counts what is true
+	if len(n.Arguments) > 1 {
+		body = n.Arguments[1].(*ast.PredicateNode).Node
+	}
+	arguments := []ast.Node{over, g.predicate(n, body)}
+	g.loop = around
+	switch {
+	case n.Name == "sum":
+		return g.call(n.Location(), "__sum", located(n, &ast.BuiltinNode{Name: "map", Arguments: arguments}))
+	case len(n.Arguments) > 2:
+		arguments = append(arguments, g.rewrite(n.Arguments[2]))
+	}
+	return located(n, &ast.BuiltinNode{Name: n.Name, Arguments: arguments})
+}
+
+func (g *guard) predicate(loop *ast.BuiltinNode, body ast.Node) ast.Node {
+	nodes := 2 + size(body)
+	if loop.Name == "map" || loop.Name == "filter" || loop.Name == "sum" {
+		nodes += 4 // for the place of the element in the new list, and on the machine's stack
+	}
+	cost := constant(nodes)
+	switch loop.Name {
+	case "map", "reduce", "sum":
+		return located(body, &ast.PredicateNode{Node: g.call(body.Location(), "__each", cost, g.rewrite(body))})
+	}
+	g.sites[site{at: body.Location().From, condition: true}] = body
+	out := g.call(body.Location(), "__test", cost, g.rewrite(body))
+	if g.trace != nil {
+		out = g.call(body.Location(), "__tested", constant(g.loop), &ast.PointerNode{}, out)
+	}
+	return located(body, &ast.PredicateNode{Node: out})
+}
+
+// size is how many nodes a tree has.
+func size(n ast.Node) int {
+	total := 1
+	for _, child := range children(n) {
+		total += size(child)
+	}
+	return total
+}
 
 func orNil(n ast.Node) ast.Node {
 	if n == nil {
@@ -191,252 +380,13 @@ func orNil(n ast.Node) ast.Node {
 	return n
 }
 
-// simple are nodes that are compared in no time.
-func simple(n ast.Node) bool {
-	switch n.(type) {
-	case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.NilNode:
-		return true
-	}
-	return false
-}
-
-// pattern is a compiled regular expression and what a byte of text costs it.
+// pattern is a compiled regular expression and how large its program is.
 type pattern struct {
 	*regexp.Regexp
-	cost int
+	size int
 }
 
 func compilePattern(source string) *pattern {
 	re := regexp.MustCompile(source) // the checker compiled it
-	return &pattern{re, max(1, instructions(source)/8)}
-}
-
-// internalFunction is a function that only the guard calls.
-type internalFunction struct {
-	run   func(args ...any) (any, error)
-	types []any
-}
-
-// internals are the guard's functions. Each gets the budget first.
-var internals map[string]internalFunction
-
-func init() { // after the functions it refers to, which refer to each other
-	internals = map[string]internalFunction{
-		"__tick":       {run: func(a ...any) (any, error) { return true, a[0].(*budget).tick() }},
-		"__get":        {run: func(a ...any) (any, error) { return get(a[1], a[2]), nil }},
-		"__slice":      {run: func(a ...any) (any, error) { return slice(a[1], a[2], a[3]) }},
-		"__list":       {run: func(a ...any) (any, error) { return list(a[1]) }, types: []any{new(func(*budget, any) []any)}},
-		"__let":        {run: func(a ...any) (any, error) { return a[0].(*budget).let(a[1].(string)) }},
-		"__name":       {run: func(a ...any) (any, error) { return a[0].(*budget).name(a[1].(string)) }},
-		"__text":       {run: func(a ...any) (any, error) { return a[0].(*budget).name(a[1].(string)) }, types: []any{new(func(*budget, string) string)}},
-		"__add":        {run: func(a ...any) (any, error) { return sum(a[0].(*budget), a[1], a[2]) }},
-		"__eq":         {run: func(a ...any) (any, error) { return equal(a[0].(*budget), a[1], a[2]) }, types: []any{new(func(*budget, any, any) bool)}},
-		"__in":         {run: func(a ...any) (any, error) { return in(a[0].(*budget), a[1], a[2]) }, types: []any{new(func(*budget, any, any) bool)}},
-		"__contains":   textOperator("contains", strings.Contains),
-		"__startsWith": textOperator("startsWith", strings.HasPrefix),
-		"__endsWith":   textOperator("endsWith", strings.HasSuffix),
-		"__matches":    {run: func(a ...any) (any, error) { return matches(a[0].(*budget), a[1], a[2].(*pattern)) }, types: []any{new(func(*budget, any, any) bool)}},
-	}
-}
-
-// textOperator is false when a side is nil: what is missing has no text.
-func textOperator(name string, op func(s, part string) bool) internalFunction {
-	return internalFunction{types: []any{new(func(*budget, any, any) bool)}, run: func(a ...any) (any, error) {
-		if a[1] == nil || a[2] == nil {
-			return false, nil
-		}
-		s, ok := asText(a[1])
-		part, ok2 := asText(a[2])
-		if !ok || !ok2 {
-			return nil, fmt.Errorf("%s wants text on both sides, not %s and %s", name, kindOf(a[1]), kindOf(a[2]))
-		}
-		if err := a[0].(*budget).look(len(s)/4 + 1); err != nil {
-			return nil, err
-		}
-		return op(s, part), nil
-	}}
-}
-
-func matches(b *budget, v any, p *pattern) (any, error) {
-	if v == nil {
-		return false, nil
-	}
-	s, ok := asText(v)
-	if !ok {
-		return nil, fmt.Errorf("matches wants text, not %s", kindOf(v))
-	}
-	if err := b.look(len(s) * p.cost); err != nil {
-		return nil, err
-	}
-	return p.MatchString(s), nil
-}
-
-// sum adds numbers, and joins text within the budget.
-func sum(b *budget, x, y any) (any, error) {
-	s, ok := asText(x)
-	t, ok2 := asText(y)
-	if ok && ok2 {
-		if err := b.build(len(s) + len(t)); err != nil {
-			return nil, err
-		}
-		return s + t, b.tick()
-	}
-	if ok || ok2 || x == nil || y == nil {
-		return nil, fmt.Errorf("cannot add %s and %s", kindOf(x), kindOf(y))
-	}
-	return runtime.Add(x, y), nil
-}
-
-func equal(b *budget, x, y any) (any, error) {
-	if err := b.look(1); err != nil {
-		return nil, err
-	}
-	switch x.(type) {
-	case []any, map[string]any:
-		if err := b.look(maxWork / 64); err != nil { // a whole payload may be compared a few times
-			return nil, err
-		}
-	}
-	if isNumberText(x) || isNumberText(y) {
-		return fmt.Sprint(x) == fmt.Sprint(y), nil
-	}
-	return runtime.Equal(x, y), nil
-}
-
-func in(b *budget, needle, haystack any) (any, error) {
-	switch h := haystack.(type) {
-	case nil:
-		return false, nil
-	case []any:
-		if err := b.look(len(h)); err != nil {
-			return nil, err
-		}
-		for _, v := range h {
-			if same, err := equal(b, v, needle); err != nil || same == true {
-				return same, err
-			}
-		}
-		return false, nil
-	case []string:
-		s, ok := asText(needle)
-		for _, v := range h {
-			if ok && v == s {
-				return true, b.look(len(h))
-			}
-		}
-		return false, b.look(len(h))
-	case map[string]any:
-		s, ok := asText(needle)
-		_, found := h[s]
-		return ok && found, nil
-	case headerMap:
-		s, ok := asText(needle)
-		return ok && h.get(s) != nil, nil
-	case string:
-		return nil, errors.New(`"in" wants a list or mapping on the right: for text use contains`)
-	}
-	if reflect.ValueOf(haystack).Kind() == reflect.Slice {
-		return runtime.In(needle, haystack), b.tick()
-	}
-	return nil, fmt.Errorf(`"in" wants a list or mapping on the right, not %s`, kindOf(haystack))
-}
-
-// get is member access in which whatever is missing is nil.
-func get(of, key any) any {
-	switch v := of.(type) {
-	case map[string]any:
-		if name, ok := asText(key); ok {
-			return v[name]
-		}
-	case headerMap:
-		if name, ok := asText(key); ok {
-			return v.get(name)
-		}
-	case []any:
-		if i, ok := index(key, len(v)); ok {
-			return v[i]
-		}
-	case []string:
-		if i, ok := index(key, len(v)); ok {
-			return v[i]
-		}
-	case string:
-		if i, ok := index(key, len(v)); ok {
-			return v[i : i+1]
-		}
-	}
-	return nil
-}
-
-// index is a key as a place in a list of n; negative ones count from the end.
-func index(key any, n int) (int, bool) {
-	i, ok := asInt(key)
-	if !ok {
-		return 0, false
-	}
-	if i < 0 {
-		i += n
-	}
-	return i, i >= 0 && i < n
-}
-
-func slice(of, from, to any) (any, error) {
-	n := 0
-	switch v := of.(type) {
-	case nil:
-		return nil, nil
-	case []any:
-		n = len(v)
-	case []string:
-		n = len(v)
-	case string:
-		n = len(v)
-	default:
-		return nil, fmt.Errorf("only lists and text have parts, not %s", kindOf(of))
-	}
-	i, j := bound(from, 0, n), bound(to, n, n)
-	j = max(i, j)
-	switch v := of.(type) {
-	case []any:
-		return v[i:j], nil
-	case []string:
-		return v[i:j], nil
-	}
-	return of.(string)[i:j], nil
-}
-
-func bound(v any, otherwise, n int) int {
-	i, ok := asInt(v)
-	if !ok {
-		return otherwise
-	}
-	if i < 0 {
-		i += n
-	}
-	return max(0, min(i, n))
-}
-
-// list is the value as a list for a loop; nil is the empty one.
-func list(v any) (any, error) {
-	switch v := v.(type) {
-	case nil:
-		return []any{}, nil
-	case []any:
-		return v, nil
-	case []string:
-		out := make([]any, len(v))
-		for i, s := range v {
-			out[i] = s
-		}
-		return out, nil
-	}
-	rv := reflect.ValueOf(v)
-	if rv.Kind() != reflect.Slice {
-		return nil, fmt.Errorf("expected a list, found %s", kindOf(v))
-	}
-	out := make([]any, rv.Len())
-	for i := range out {
-		out[i] = rv.Index(i).Interface()
-	}
-	return out, nil
+	return &pattern{re, min(instructions(source), math.MaxInt32)}
 }

@@ -1,8 +1,6 @@
 package expression
 
 import (
-	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -19,13 +17,22 @@ type Input struct {
 	DeliveryID  string
 	DeliveryKey string
 	ReceivedAt  time.Time
-	Now         time.Time
-	Git         func() GitFacts // nil: the sender is no Git host
+	Now         time.Time       // of now(), age and in_window; ReceivedAt when it is zero
+	Git         func() GitFacts // nil: the sender is no Git host. Called at most once, for a payload that could be read
 	Lets        *Lets
 	Job         *JobFacts // nil before a job has ended
 
-	git  *GitFacts
-	lets map[string]letResult
+	main, ofLets budget
+	letLeft      time.Duration // of the time all let: values have together; 0 before the first
+	letDepth     int
+	lets         map[string]letResult
+
+	git          *GitFacts
+	gitErr       error
+	changedFiles []any
+	bodyText     *string
+	queryMap     map[string]any
+	paramsMap    map[string]any
 }
 
 // GitFacts are a push in words that are the same for all Git hosts.
@@ -41,197 +48,177 @@ type JobFacts struct {
 	Attempt           int
 }
 
-type letResult struct {
-	value any
-	err   error
+// begin is the budget of a new evaluation.
+func (in *Input) begin() *budget {
+	b := &in.main
+	if b.busy { // a name that is being read evaluates something itself
+		b = &budget{}
+	}
+	b.reset(in, maxTime, errTime)
+	return b
+}
+
+var noRequest request.Request
+
+func (in *Input) request() *request.Request {
+	if in.Request == nil {
+		return &noRequest
+	}
+	return in.Request
+}
+
+func (in *Input) now() time.Time {
+	if in.Now.IsZero() {
+		return in.ReceivedAt
+	}
+	return in.Now
 }
 
 func (in *Input) ip() string {
-	if !in.Request.IP.IsValid() {
+	if !in.request().IP.IsValid() {
 		return ""
 	}
-	return in.Request.IP.String()
+	return in.request().IP.String()
 }
 
-func (in *Input) gitFacts() *GitFacts {
+func (in *Input) delivery() map[string]any {
+	return map[string]any{"id": in.DeliveryID, "key": in.DeliveryKey, "received_at": in.ReceivedAt}
+}
+
+// query holds each parameter as text, or as a list of it when it is repeated.
+func (in *Input) query() map[string]any {
+	if in.queryMap != nil {
+		return in.queryMap
+	}
+	query := in.request().Query()
+	in.queryMap = make(map[string]any, len(query))
+	for name, values := range query {
+		if len(values) == 1 {
+			in.queryMap[name] = values[0]
+		} else {
+			in.queryMap[name] = anys(values)
+		}
+	}
+	return in.queryMap
+}
+
+func (in *Input) params() map[string]any {
+	if in.paramsMap == nil {
+		params := in.request().Params
+		in.paramsMap = make(map[string]any, len(params))
+		for name, value := range params {
+			in.paramsMap[name] = value
+		}
+	}
+	return in.paramsMap
+}
+
+func anys(texts []string) []any {
+	out := make([]any, len(texts))
+	for i, s := range texts {
+		out[i] = s
+	}
+	return out
+}
+
+func (b *budget) payload() (v any, err error) {
+	b.outside(func() { v, err = b.in.request().Payload() })
+	return v, err
+}
+
+func (b *budget) form() (any, error) {
+	var form map[string]any
+	var err error
+	b.outside(func() { form, err = b.in.request().Form() })
+	if form == nil {
+		return nil, err
+	}
+	return form, err
+}
+
+func (b *budget) body() (any, error) {
+	in := b.in
+	if in.bodyText == nil {
+		s := string(in.request().Body)
+		in.bodyText = &s
+	}
+	return *in.bodyText, nil
+}
+
+// gitFacts are those of the payload; a payload that cannot be read is an error, not a push to
+// no branch.
+func (b *budget) gitFacts() (*GitFacts, error) {
+	in := b.in
 	if in.git == nil {
 		in.git = &GitFacts{}
 		if in.Git != nil {
-			*in.git = in.Git()
+			b.outside(func() {
+				if _, in.gitErr = in.request().Payload(); in.gitErr == nil {
+					*in.git = in.Git()
+				}
+			})
 		}
 	}
-	return in.git
+	return in.git, in.gitErr
 }
 
-// name computes a name that costs something.
-func (b *budget) name(name string) (any, error) {
-	in := b.in
-	switch name {
-	case "payload":
-		payload, err := in.Request.Payload()
-		b.payloadErr = err
-		return payload, err
-	case "form":
-		form, err := in.Request.Form()
-		b.payloadErr = err
-		return orNilMap(form), err
-	case "body":
-		return string(in.Request.Body), b.build(len(in.Request.Body) / 8)
-	case "headers":
-		return headerMap(in.Request.Header), nil
-	case "query":
-		return queryMap(in.Request.Query()), nil
-	case "params":
-		return paramMap(in.Request.Params), nil
-	case "delivery":
-		return map[string]any{"id": in.DeliveryID, "key": in.DeliveryKey, "received_at": in.ReceivedAt}, nil
-	case "job", "attempt":
-		return in.Job.name(name), nil
+func (b *budget) changedFiles() (any, error) {
+	facts, err := b.gitFacts()
+	if err == nil && b.in.changedFiles == nil {
+		b.in.changedFiles = anys(facts.ChangedFiles)
 	}
-	git := in.gitFacts()
-	switch name {
-	case "branch":
-		return git.Branch, nil
-	case "tag":
-		return git.Tag, nil
-	case "repo":
-		return git.Repo, nil
-	case "sha":
-		return git.SHA, nil
-	case "actor":
-		return git.Actor, nil
-	case "changed_files":
-		return list(git.ChangedFiles)
-	}
-	return nil, fmt.Errorf("unknown name %q", name)
+	return b.in.changedFiles, err
 }
 
-func orNilMap(m map[string]any) any {
-	if m == nil {
+// field is one fact; all are nil before a job has ended.
+func (j *JobFacts) field(name string) any {
+	if j == nil {
 		return nil
 	}
-	return m
+	switch name {
+	case "id":
+		return j.ID
+	case "error":
+		return j.Error
+	case "output":
+		return j.Output
+	case "attempt":
+		return int64(j.Attempt)
+	}
+	if j.ExitCode == nil {
+		return nil // it was killed, or there was no process
+	}
+	return int64(*j.ExitCode)
 }
 
-func (j *JobFacts) name(name string) any {
-	switch {
-	case j == nil:
+func (j *JobFacts) mapping() any {
+	if j == nil {
 		return nil
-	case name == "attempt":
-		return j.Attempt
 	}
-	job := map[string]any{"id": j.ID, "error": j.Error, "output": j.Output, "exit_code": nil}
-	if j.ExitCode != nil {
-		job["exit_code"] = *j.ExitCode
-	}
-	return job
+	return map[string]any{"id": j.ID, "error": j.Error, "output": j.Output, "exit_code": j.field("exit_code")}
 }
 
 // headerMap finds headers whatever the case of their names.
 type headerMap http.Header
 
+// get is a header's text; values that were sent apart are joined by commas, as HTTP reads them.
+// It is nil for a header that was not sent.
 func (h headerMap) get(name string) any {
-	values := http.Header(h).Values(name)
-	if len(values) == 0 {
+	switch values := http.Header(h).Values(name); len(values) {
+	case 0:
 		return nil
+	case 1:
+		return values[0]
+	default:
+		return strings.Join(values, ", ")
 	}
-	return strings.Join(values, ", ")
 }
 
-// queryMap holds each parameter as text, or as a list of it when it is repeated.
-func queryMap(query map[string][]string) map[string]any {
-	out := make(map[string]any, len(query))
-	for name, values := range query {
-		if len(values) == 1 {
-			out[name] = values[0]
-			continue
-		}
-		all := make([]any, len(values))
-		for i, v := range values {
-			all[i] = v
-		}
-		out[name] = all
+// mapping is the header with names in lower case.
+func (h headerMap) mapping() map[string]any {
+	out := make(map[string]any, len(h))
+	for name := range h {
+		out[strings.ToLower(name)] = h.get(name)
 	}
 	return out
-}
-
-func paramMap(params map[string]string) map[string]any {
-	out := make(map[string]any, len(params))
-	for name, value := range params {
-		out[name] = value
-	}
-	return out
-}
-
-// LetSource is one let: name and its expression.
-type LetSource struct{ Name, Source string }
-
-// Lets are a hook's let: values. Each is computed at most once for an Input, on first use, and
-// may use those before it. It is immutable.
-type Lets struct{ programs map[string]*Program }
-
-// maxLets bounds the values of one hook.
-const maxLets = 100
-
-// CompileLets compiles let: values in order. The errors are by place: nil where there is none.
-func CompileLets(sources []LetSource) (*Lets, []error) {
-	lets := &Lets{programs: map[string]*Program{}}
-	errs := make([]error, len(sources))
-	var scope Scope
-	for i, s := range sources {
-		switch {
-		case i >= maxLets:
-			errs[i] = &Error{Message: fmt.Sprintf("more than %d values", maxLets), Width: 1}
-		case isKnown(s.Name) || functions[s.Name].run != nil:
-			errs[i] = &Error{Message: fmt.Sprintf("%q already means something", s.Name), Hints: []string{"choose another name"}, Width: 1}
-		case !isIdentifier(s.Name):
-			errs[i] = &Error{Message: fmt.Sprintf("%q is not a name: letters, digits and _", s.Name), Width: 1}
-		default:
-			var p *Program
-			if p, errs[i] = Compile(s.Source, scope); errs[i] == nil {
-				lets.programs[s.Name] = p
-			}
-			scope.Lets = append(scope.Lets, s.Name)
-		}
-	}
-	return lets, errs
-}
-
-// isIdentifier reports whether people may define the name; words of the language are not.
-func isIdentifier(s string) bool {
-	switch s {
-	case "", "let", "if", "else", "in", "not", "and", "or", "matches", "contains", "startsWith", "endsWith", "true", "false", "nil":
-		return false
-	}
-	for i, c := range s {
-		letter := c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
-		if !letter && (i == 0 || c < '0' || c > '9') {
-			return false
-		}
-	}
-	return !strings.HasPrefix(s, "__")
-}
-
-// let is the value of a let: name. An error is kept like a value.
-func (b *budget) let(name string) (any, error) {
-	if known, ok := b.in.lets[name]; ok {
-		return known.value, known.err
-	}
-	var p *Program
-	if b.in.Lets != nil {
-		p = b.in.Lets.programs[name]
-	}
-	if p == nil {
-		return nil, fmt.Errorf("unknown name %q", name)
-	}
-	v, err := p.run(b)
-	var eval *EvalError
-	if errors.As(err, &eval) {
-		err = &EvalError{Message: "let " + name + ": " + eval.Message, Values: eval.Values}
-	}
-	if b.in.lets == nil {
-		b.in.lets = map[string]letResult{}
-	}
-	b.in.lets[name] = letResult{v, err}
-	return v, err
 }

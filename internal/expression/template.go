@@ -18,8 +18,11 @@ type templatePart struct {
 	offset  int      // of the expression in the template
 }
 
-// maxOutput bounds what one template makes.
-const maxOutput = 4 << 20
+// The bounds of a template.
+const (
+	maxOutput = 4 << 20 // bytes of what it makes
+	maxParts  = 1000
+)
 
 // CompileTemplate compiles a template. The error is an *Error whose place is in the whole text.
 func CompileTemplate(src string, s Scope) (*Template, error) {
@@ -38,45 +41,66 @@ func CompileTemplate(src string, s Scope) (*Template, error) {
 		if end < 0 {
 			return nil, &Error{Offset: start, Width: 3, Message: "${{ is never closed", Hints: []string{"an expression ends with }}"}}
 		}
-		inner := src[start+3 : end]
-		lead := len(inner) - len(strings.TrimLeft(inner, " \t\r\n"))
-		p, err := Compile(strings.TrimSpace(inner), s)
+		part, err := compilePart(src[start+3:end], start+3, s)
 		if err != nil {
-			var at *Error
-			if errors.As(err, &at) {
-				at.Offset += start + 3 + lead
-			}
 			return nil, err
 		}
-		t.parts = append(t.parts, templatePart{program: p, offset: start + 3 + lead})
+		if t.parts = append(t.parts, part); len(t.parts) > maxParts {
+			return nil, &Error{Offset: start, Width: 3, Message: fmt.Sprintf("there are more than %d parts", maxParts)}
+		}
 		at = end + 2
 	}
 	return t, nil
 }
 
-// closing is the place of the }} that ends the expression that begins at from, minding quotes
-// and braces; -1 when there is none.
+// compilePart compiles what is between the braces, which begins at offset.
+func compilePart(inner string, offset int, s Scope) (templatePart, error) {
+	offset += len(inner) - len(strings.TrimLeft(inner, " \t\r\n"))
+	p, err := Compile(strings.TrimSpace(inner), s)
+	var at *Error
+	if errors.As(err, &at) {
+		at.Offset += offset
+	}
+	return templatePart{program: p, offset: offset}, err
+}
+
+// closing is the place of the }} that ends the expression that begins at from, minding quotes,
+// comments and braces; -1 when there is none.
 func closing(s string, from int) int {
-	var quote byte
 	depth := 0
 	for i := from; i < len(s); i++ {
 		switch c := s[i]; {
-		case quote != 0 && c == '\\' && quote != '`':
-			i++
-		case quote != 0 && c == quote:
-			quote = 0
-		case quote != 0:
 		case c == '"' || c == '\'' || c == '`':
-			quote = c
+			i = quoteEnd(s, i)
+		case strings.HasPrefix(s[i:], "/*"):
+			length := strings.Index(s[i+2:], "*/")
+			if length < 0 {
+				return -1
+			}
+			i += length + 3
 		case c == '{':
 			depth++
 		case c == '}' && depth > 0:
 			depth--
-		case c == '}' && strings.HasPrefix(s[i:], "}}"):
+		case strings.HasPrefix(s[i:], "}}"):
 			return i
 		}
 	}
 	return -1
+}
+
+// quoteEnd is the place of the quote that ends the text that begins at from, or the end of s.
+func quoteEnd(s string, from int) int {
+	quote := s[from]
+	for i := from + 1; i < len(s); i++ {
+		switch {
+		case s[i] == '\\' && quote != '`':
+			i++
+		case s[i] == quote:
+			return i
+		}
+	}
+	return len(s)
 }
 
 // Constant returns the text of a template without expressions, and whether it is one.
@@ -92,7 +116,7 @@ func (t *Template) Constant() (string, bool) {
 // Source is the template as it was compiled.
 func (t *Template) Source() string { return t.source }
 
-// Uses reports whether an expression of the template mentions a name.
+// Uses reports whether an expression of the template mentions a name, as Program.Uses.
 func (t *Template) Uses(name string) bool {
 	for _, p := range t.parts {
 		if p.program != nil && p.program.Uses(name) {
@@ -102,45 +126,58 @@ func (t *Template) Uses(name string) bool {
 	return false
 }
 
-// Text evaluates the template. It is not present when the whole template is one expression that
-// came to nil; inside a longer text nil is the empty text.
-func (t *Template) Text(in *Input) (text string, present bool, err error) {
-	if len(t.parts) == 1 && t.parts[0].program == nil {
-		return t.source, true, nil
+// Text evaluates the template, all of it within the bounds of one expression. It is not present
+// when the whole template is one expression that came to nil; inside a longer text nil is the
+// empty text. The error is an *EvalError, placed in the template, or a *request.DecodeError.
+func (t *Template) Text(in *Input) (s string, present bool, err error) {
+	if s, ok := t.Constant(); ok {
+		return s, true, nil
 	}
-	b := newBudget(in)
+	b := in.begin()
 	var out strings.Builder
 	for _, p := range t.parts {
-		if p.program == nil {
-			out.WriteString(p.text)
-			continue
-		}
-		v, err := p.program.run(b)
+		s, isNil, err := p.render(b)
 		if err != nil {
-			return "", false, t.place(p, err)
+			return "", false, err
 		}
-		if v == nil && len(t.parts) == 1 {
+		if isNil && len(t.parts) == 1 {
 			return "", false, nil
 		}
-		s, err := format(b, v)
-		if err != nil {
-			return "", false, t.place(p, &EvalError{Message: err.Error()})
+		if out.Len()+len(s) > maxOutput {
+			return "", false, &EvalError{Message: fmt.Sprintf("the text is larger than %d MiB", maxOutput>>20), Width: len(t.source)}
 		}
-		if out.Len()+len(s.(string)) > maxOutput {
-			return "", false, &EvalError{Message: fmt.Sprintf("the text is larger than %d MiB", maxOutput>>20)}
+		if len(t.parts) == 1 {
+			return s, true, nil
 		}
-		out.WriteString(s.(string))
+		out.WriteString(s)
 	}
 	return out.String(), true, nil
 }
 
-// Value is the value of a template that is exactly one expression, with its type; of any other
-// template it is the text.
+// render is what a part comes to, and whether that is nil.
+func (p *templatePart) render(b *budget) (s string, isNil bool, err error) {
+	if p.program == nil {
+		return p.text, false, nil
+	}
+	v, err := p.program.run(b)
+	if err != nil {
+		return "", false, p.place(err)
+	}
+	s, err = b.format(v)
+	if err != nil {
+		return "", false, p.place(&EvalError{Message: err.Error(), Width: len(p.program.source)})
+	}
+	return s, v == nil, nil
+}
+
+// Value is the value of a template that is exactly one expression, with its type: nil, bool,
+// string, int64, float64, request.Number, time.Time, time.Duration, a list or a mapping. Of any
+// other template it is the text.
 func (t *Template) Value(in *Input) (any, error) {
 	if len(t.parts) == 1 && t.parts[0].program != nil {
 		v, err := t.parts[0].program.Value(in)
 		if err != nil {
-			return nil, t.place(t.parts[0], err)
+			return nil, t.parts[0].place(err)
 		}
 		return v, nil
 	}
@@ -149,7 +186,7 @@ func (t *Template) Value(in *Input) (any, error) {
 }
 
 // place moves an evaluation error's place into the template.
-func (t *Template) place(p templatePart, err error) error {
+func (p *templatePart) place(err error) error {
 	var eval *EvalError
 	if errors.As(err, &eval) {
 		moved := *eval
@@ -161,11 +198,11 @@ func (t *Template) place(p templatePart, err error) error {
 
 // JSON is a value as compact JSON, bounded like an evaluation.
 func JSON(in *Input, v any) ([]byte, error) {
-	text, err := encode(newBudget(in), v)
+	s, err := in.begin().json(v)
 	if err != nil {
 		return nil, &EvalError{Message: err.Error()}
 	}
-	return []byte(text.(string)), nil
+	return []byte(s), nil
 }
 
 // Literal is a template in which nothing is an expression.

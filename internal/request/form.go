@@ -156,7 +156,7 @@ func (d *xmlDecoder) end() error {
 }
 
 func (d *xmlDecoder) element(start xml.StartElement, depth int) (any, error) {
-	if depth > maxDepth {
+	if depth == maxDepth {
 		return nil, errDeep
 	}
 	if d.nodes -= 1 + len(start.Attr); d.nodes < 0 {

@@ -7,14 +7,18 @@ import (
 	"io"
 	"math"
 	"strconv"
-	"strings"
+	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Number is a JSON integer that int64 cannot hold, with all its digits. It is text, not a
-// number, to expressions: nothing is computed with it, so nothing is rounded.
+// Number is a JSON number whose digits neither int64 nor float64 would give back: an integer
+// beyond int64, or a fraction such as 1.50 or 1e3. It holds the number exactly as it was sent,
+// within the range of float64.
 type Number string
+
+// MarshalJSON writes the number as it was sent.
+func (n Number) MarshalJSON() ([]byte, error) { return []byte(n), nil }
 
 // The bounds of a parsed body.
 const (
@@ -33,7 +37,13 @@ var (
 // numbers beyond float64 are refused: parsers differ about them, and that difference is an
 // attack on match rules.
 func decodeJSON(body []byte) (any, error) {
-	d := jsonDecoder{Decoder: jsontext.NewDecoder(bytes.NewReader(body)), nodes: maxNodes}
+	tokens := decoders.Get().(*jsontext.Decoder)
+	defer func() {
+		tokens.Reset(noBody{}) // lets go of the body
+		decoders.Put(tokens)
+	}()
+	tokens.Reset(bytes.NewBuffer(body)) // read in place; any other reader would be copied
+	d := jsonDecoder{Decoder: tokens, nodes: maxNodes}
 	v, err := d.value(0)
 	if err != nil {
 		return nil, plainJSON(err)
@@ -43,6 +53,13 @@ func decodeJSON(body []byte) (any, error) {
 	}
 	return v, nil
 }
+
+// decoders keep their tables of names between bodies.
+var decoders = sync.Pool{New: func() any { return jsontext.NewDecoder(noBody{}) }}
+
+type noBody struct{}
+
+func (noBody) Read([]byte) (int, error) { return 0, io.EOF }
 
 // plainJSON keeps the cause of a syntax error and drops what could repeat the body.
 func plainJSON(err error) error {
@@ -67,10 +84,8 @@ type jsonDecoder struct {
 	nodes int
 }
 
+// value reads one value inside depth others.
 func (d *jsonDecoder) value(depth int) (any, error) {
-	if depth > maxDepth {
-		return nil, errDeep
-	}
 	if d.nodes--; d.nodes < 0 {
 		return nil, errWide
 	}
@@ -78,7 +93,7 @@ func (d *jsonDecoder) value(depth int) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch token.Kind() {
+	switch kind := token.Kind(); kind {
 	case 'n':
 		return nil, nil
 	case 't':
@@ -89,10 +104,14 @@ func (d *jsonDecoder) value(depth int) (any, error) {
 		return token.String(), nil
 	case '0':
 		return number(token.String())
-	case '{':
-		return d.object(depth)
 	default:
-		return d.array(depth)
+		if depth == maxDepth {
+			return nil, errDeep
+		}
+		if kind == '{' {
+			return d.object(depth + 1)
+		}
+		return d.array(depth + 1)
 	}
 }
 
@@ -103,8 +122,8 @@ func (d *jsonDecoder) object(depth int) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		key := name.String()
-		if out[key], err = d.value(depth + 1); err != nil {
+		key := name.String() // the token is gone after the next read
+		if out[key], err = d.value(depth); err != nil {
 			return nil, err
 		}
 	}
@@ -115,7 +134,7 @@ func (d *jsonDecoder) object(depth int) (any, error) {
 func (d *jsonDecoder) array(depth int) (any, error) {
 	out := []any{}
 	for d.PeekKind() != ']' {
-		v, err := d.value(depth + 1)
+		v, err := d.value(depth)
 		if err != nil {
 			return nil, err
 		}
@@ -125,17 +144,32 @@ func (d *jsonDecoder) array(depth int) (any, error) {
 	return out, err
 }
 
-// number keeps every digit of an integer, and reads the rest as float64.
+// number is an int64 or a float64 where these have the digits of text, and else a Number.
 func number(text string) (any, error) {
-	if !strings.ContainsAny(text, ".eE") {
-		if i, err := strconv.ParseInt(text, 10, 64); err == nil {
-			return i, nil
-		}
-		return Number(text), nil
+	if i, err := strconv.ParseInt(text, 10, 64); err == nil && text != "-0" {
+		return i, nil
 	}
 	f, err := strconv.ParseFloat(text, 64)
-	if err != nil || math.IsInf(f, 0) {
+	if err != nil {
 		return nil, errors.New("a number is too large")
 	}
-	return f, nil
+	if string(AppendFloat(nil, f)) == text {
+		return f, nil
+	}
+	return Number(text), nil
+}
+
+// AppendFloat writes a float as JSON does: no exponent unless it is very large or very small.
+func AppendFloat(out []byte, f float64) []byte {
+	format := byte('f')
+	if abs := math.Abs(f); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
+		format = 'e'
+	}
+	from := len(out)
+	out = strconv.AppendFloat(out, f, format, -1, 64)
+	if n := len(out); format == 'e' && n-from >= 4 && out[n-4] == 'e' && out[n-3] == '-' && out[n-2] == '0' {
+		out[n-2] = out[n-1] // 1e-09 is written 1e-9
+		out = out[:n-1]
+	}
+	return out
 }

@@ -40,6 +40,9 @@ type Request struct {
 	payload      any
 	payloadErr   error
 	payloadKnown bool
+	form         map[string]any
+	formErr      error
+	formKnown    bool
 	query        url.Values
 }
 
@@ -57,9 +60,12 @@ func (e *DecodeError) Unwrap() error { return e.Err }
 
 // Payload is the parsed body. The error is a *DecodeError. An empty body is nil.
 //
-// JSON integers are int64 when they fit, Number with all their digits when they do not, other
-// numbers float64. A form is a map from names to strings, or to lists of them when a name
-// repeats. Text is a string.
+// JSON objects are map[string]any, lists []any, integers int64 and fractions float64, and either
+// is a Number when these would lose digits. A form is a map from names to strings, or to lists
+// of them when a name repeats; one that holds nothing but payload={…} is that JSON object. Files
+// of a multipart form are maps of filename, content_type, size and, when it is text, content.
+// XML is nested maps: attributes as "@name", text as "#text", and an element with nothing but
+// text is that text. Text is a string.
 func (r *Request) Payload() (any, error) {
 	if !r.payloadKnown {
 		r.payload, r.payloadErr = Decode(r.Format, r.Header.Get("Content-Type"), r.Body)
@@ -84,21 +90,30 @@ func (r *Request) QueryValue(name string) string {
 	return ""
 }
 
-// Form is the body as a form, whatever its declared type; nil when it is none.
+// Form is the fields of a form body, multipart or not, without GitHub's unwrapping; nil when the
+// body is no form. It is read at most once. The error is a *DecodeError.
 func (r *Request) Form() (map[string]any, error) {
-	if format(r.Format, r.Header.Get("Content-Type"), r.Body) == FormatMultipart {
+	if !r.formKnown {
+		r.form, r.formErr = r.readForm()
+		r.formKnown = true
+	}
+	return r.form, r.formErr
+}
+
+func (r *Request) readForm() (map[string]any, error) {
+	switch format(r.Format, r.Header.Get("Content-Type"), r.Body) {
+	case FormatMultipart:
 		payload, err := r.Payload()
 		form, _ := payload.(map[string]any)
 		return form, err
+	case FormatForm:
+		form, err := decodeForm(r.Body)
+		if err != nil {
+			return nil, &DecodeError{FormatForm, err}
+		}
+		return form, nil
 	}
-	if format(r.Format, r.Header.Get("Content-Type"), r.Body) != FormatForm {
-		return nil, nil
-	}
-	form, err := decodeForm(r.Body)
-	if err != nil {
-		return nil, &DecodeError{FormatForm, err}
-	}
-	return form, nil
+	return nil, nil
 }
 
 // HeaderValue is a header's value, whether it is there, and whether it was sent more than once.

@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"cmp"
 	"context"
 	"slices"
 
@@ -13,8 +12,8 @@ type Done struct {
 	Job      string
 	State    job.State
 	Reason   string
-	ExitCode *int
-	Output   []byte
+	ExitCode *int   // of the last attempt, nil when it has none
+	Output   []byte // of the last attempt; not to be changed
 }
 
 // Expectation waits for the end of jobs. It is made before they are stored, so that none that
@@ -22,65 +21,69 @@ type Done struct {
 type Expectation struct {
 	pool *Pool
 	ids  []string
-	ends chan Done // capacity len(ids): an end is never waited for
+	all  chan struct{} // closed when every job has ended
+
+	ends map[string]Done // under Pool.mu
 }
 
-// Expect begins to watch for the end of jobs.
+// Expect begins to watch for the end of jobs. Ids of jobs that are never stored do no harm.
 func (p *Pool) Expect(ids []string) *Expectation {
-	e := &Expectation{pool: p, ids: ids, ends: make(chan Done, len(ids))}
+	e := &Expectation{pool: p, ids: slices.Clone(ids), all: make(chan struct{}), ends: map[string]Done{}}
+	if len(ids) == 0 {
+		close(e.all)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, id := range ids {
-		p.ends[id] = append(p.ends[id], e)
+		p.awaited[id] = append(p.awaited[id], e)
 	}
 	return e
 }
 
-// Wait returns how the jobs ended, in the order they were asked for; false when ctx ended first.
+// Wait waits until every job has ended, and returns how, in the order they were asked for. When
+// ctx ends first, it returns those that had ended and false.
 func (e *Expectation) Wait(ctx context.Context) ([]Done, bool) {
+	complete := true
+	select {
+	case <-e.all:
+	case <-ctx.Done():
+		complete = false
+	}
+	e.pool.mu.Lock()
+	defer e.pool.mu.Unlock()
 	var out []Done
-	for range e.ids {
-		select {
-		case done := <-e.ends:
+	for _, id := range e.ids {
+		if done, ok := e.ends[id]; ok {
 			out = append(out, done)
-		case <-ctx.Done():
-			return out, false
 		}
 	}
-	slices.SortFunc(out, func(a, b Done) int {
-		return cmp.Compare(slices.Index(e.ids, a.Job), slices.Index(e.ids, b.Job))
-	})
-	return out, true
+	return out, complete || len(out) == len(e.ids)
 }
 
-// Release stops watching.
+// Release stops watching. It may be called more than once.
 func (e *Expectation) Release() {
 	e.pool.mu.Lock()
 	defer e.pool.mu.Unlock()
 	for _, id := range e.ids {
-		left := slices.DeleteFunc(e.pool.ends[id], func(o *Expectation) bool { return o == e })
+		left := slices.DeleteFunc(e.pool.awaited[id], func(o *Expectation) bool { return o == e })
 		if len(left) == 0 {
-			delete(e.pool.ends, id)
+			delete(e.pool.awaited, id)
 		} else {
-			e.pool.ends[id] = left
+			e.pool.awaited[id] = left
 		}
 	}
 }
 
-// ended tells who waits for a job.
-func (p *Pool) ended(j *job.Job, state job.State, reason string, exitCode *int, output []byte) {
+// tell tells who waits for a job that it has ended. The first end counts: the job may be run
+// again by hand while its Expectation is still there.
+func (p *Pool) tell(d Done) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, e := range p.ends[j.ID] {
-		select {
-		case e.ends <- Done{Job: j.ID, State: state, Reason: reason, ExitCode: exitCode, Output: output}:
-		default: // it was told already
+	for _, e := range p.awaited[d.Job] {
+		e.ends[d.Job] = d
+		if len(e.ends) == len(e.ids) {
+			close(e.all)
 		}
 	}
-}
-
-// addInOrder schedules jobs by Seq, so that lanes fill as they did before.
-func (p *Pool) addInOrder(jobs []job.Job) {
-	slices.SortFunc(jobs, func(a, b job.Job) int { return cmp.Compare(a.Seq, b.Seq) })
-	p.Add(jobs)
+	delete(p.awaited, d.Job)
 }

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -12,46 +13,46 @@ import (
 // Report is what Recover found.
 type Report struct {
 	Waiting     int // jobs that waited and wait on
-	Interrupted int // attempts that were cut off and are not run again
-	Requeued    int // attempts that were cut off and are run again
+	Interrupted int // jobs whose attempt was cut off and that are not run again
+	Requeued    int // jobs whose attempt was cut off and that are run again
 	Swept       int // processes that were left over and were ended
 }
 
-// Recover takes up what the run before left, before anything runs: what waited waits again, in
-// its order; processes of attempts that were cut off are ended, and then each such job becomes
-// what its rule's on_interrupt says.
+// Recover takes up what the run before left, before anything runs: processes of attempts that
+// were cut off are ended, and then each such job becomes what its rule's on_interrupt says; what
+// waited waits again, in its order.
 func (p *Pool) Recover(ctx context.Context) (Report, error) {
 	var report Report
-	var cut []job.Job
-	var waiting []job.Job
+	var cut, waits []job.Job
 	err := p.o.Store.Live(ctx, func(j job.Job) bool {
 		if j.State == job.Running {
 			cut = append(cut, j)
 		} else {
-			waiting = append(waiting, j)
+			waits = append(waits, j)
 		}
 		return true
 	})
 	if err != nil {
 		return report, fmt.Errorf("read live jobs: %w", err)
 	}
+	report.Waiting = len(waits)
 	if report.Swept, err = p.sweep(ctx, cut); err != nil {
 		return report, fmt.Errorf("end left-over processes: %w", err)
 	}
-	for _, j := range cut {
-		again, err := p.cutOff(ctx, j)
-		if err != nil {
-			return report, fmt.Errorf("record job %s as cut off: %w", j.ID, err)
-		}
-		if again == nil {
+	for i := range cut {
+		again, err := p.cutOff(ctx, &cut[i])
+		switch {
+		case err != nil:
+			return report, fmt.Errorf("record job %s as cut off: %w", cut[i].ID, err)
+		case again:
+			report.Requeued++
+			waits = append(waits, cut[i])
+		default:
 			report.Interrupted++
-			continue
 		}
-		report.Requeued++
-		waiting = append(waiting, *again)
 	}
-	report.Waiting = len(waiting) - report.Requeued
-	p.addInOrder(waiting)
+	// In one go: what is run again keeps its place in its lane, though it comes last here.
+	p.Add(waits)
 	return report, nil
 }
 
@@ -60,29 +61,30 @@ func (p *Pool) sweep(ctx context.Context, cut []job.Job) (int, error) {
 		return 0, nil
 	}
 	ids := make([]string, len(cut))
-	for i, j := range cut {
-		ids[i] = j.ID
+	for i := range cut {
+		ids[i] = cut[i].ID
 	}
 	return p.o.Sweep(ctx, ids)
 }
 
-// cutOff records an attempt that a crash ended. The job is returned when it has a further one.
-func (p *Pool) cutOff(ctx context.Context, j job.Job) (*job.Job, error) {
+// cutOff records the attempt of a job that ended with its daemon, and moves the job on. It
+// reports whether the job has a further attempt. One that somebody else moved meanwhile is left.
+func (p *Pool) cutOff(ctx context.Context, j *job.Job) (again bool, err error) {
 	const reason = "cut off when the daemon died; how far it came is not known"
-	to := outcome{next: job.Interrupted, reason: reason}
+	to := outcome{next: job.Interrupted, reason: reason + "; " + gone(j)}
 	if rule, ok := p.o.Rules().Rule(j.Hook, j.Rule); ok {
-		before := j
-		before.Attempt-- // the attempt that was cut off is counted by interrupted
-		to = interrupted(&run{job: before}, rule, reason)
+		to = interrupted(rule, j.Attempt-j.Since, reason)
 	}
 	ended := store.Ended{Job: j.ID, Attempt: j.Attempt, At: time.Now(), Error: reason, Next: to.next, Reason: to.reason}
-	if err := p.o.Store.Finish(ctx, ended); err != nil {
-		return nil, err
+	err = p.o.Store.Finish(ctx, ended)
+	if errors.Is(err, store.ErrFenced) || errors.Is(err, store.ErrNotFound) {
+		p.drop(j, "finish", err)
+		return false, nil
 	}
-	p.report(&run{job: j}, j.Attempt, to, 0)
-	if to.next.Terminal() {
-		return nil, nil
+	if err != nil {
+		return false, err
 	}
+	p.report(j, j.Attempt, to, 0, false) // how long it ran is not known
 	j.State, j.Reason = to.next, to.reason
-	return &j, nil
+	return !to.next.Terminal(), nil
 }

@@ -69,9 +69,11 @@ func (a *accept) encodeRow(d *job.Delivery) error {
 	if err != nil {
 		return fmt.Errorf("encode verdicts: %w", err)
 	}
-	a.row = []any{a.id, d.Hook, d.Key, d.Window.Microseconds(), string(d.OnDuplicate), d.Event,
+	a.row = []any{
+		a.id, d.Hook, d.Key, d.Window.Microseconds(), string(d.OnDuplicate), d.Event,
 		encodeTime(d.ReceivedAt), string(d.Outcome), d.Origin, d.Method, d.Path, d.Query, d.IP,
-		int64(d.Secret), d.Config, encodeLists(d.Header), encodeParams(d.Params), withheld, verdicts, int64(len(d.Body))}
+		int64(d.Secret), d.Config, encodeLists(d.Header), encodeParams(d.Params), withheld, verdicts, int64(len(d.Body)),
+	}
 	return nil
 }
 

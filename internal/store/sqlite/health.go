@@ -28,7 +28,7 @@ func (w *writer) usable() error {
 		if f.lost {
 			return f.err
 		}
-		if w.conn == nil && w.opts.clock.monotonic() < w.retry {
+		if w.conn == nil && time.Since(w.opened) < w.retry {
 			return f.err
 		}
 	}
@@ -38,7 +38,7 @@ func (w *writer) usable() error {
 	conn, err := w.reopen()
 	if err != nil {
 		w.pause = min(max(2*w.pause, 20*time.Millisecond), longestPause)
-		w.retry = w.opts.clock.monotonic() + w.pause
+		w.retry = time.Since(w.opened) + w.pause
 		return fmt.Errorf("open again: %w", err)
 	}
 	w.conn, w.pause = conn, 0
@@ -94,7 +94,7 @@ func (w *writer) ready() error {
 // then are refused at once instead of piling up.
 func (w *writer) hangs() error {
 	if began := w.began.Load(); began != 0 {
-		if d := w.opts.clock.monotonic() - time.Duration(began); d > w.opts.CommitDeadline {
+		if d := time.Since(w.opened) - time.Duration(began); d > w.opts.CommitDeadline {
 			return unavailable("a commit has been under way for %v", d.Round(time.Millisecond))
 		}
 	}

@@ -40,7 +40,7 @@ type start struct {
 
 func (o *start) apply(c *connection, _ *jumpGuard) error {
 	at := encodeTime(o.m.At)
-	if err := moved(c, o.m.Job, o.id)(c.startJob.Exec(int64(o.m.Attempt), at, o.m.Node, o.id)); err != nil {
+	if err := moved(c, o.m.Job, o.id)(c.startJob.Exec(int64(o.m.Attempt), at, o.m.Node, o.id, int64(o.m.Attempt))); err != nil {
 		return err
 	}
 	_, err := c.insertAttempt.Exec(int64(o.m.Attempt), at, o.m.Config, o.id)

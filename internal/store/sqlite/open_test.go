@@ -146,8 +146,13 @@ func TestVersionsAreComparedAsNumbers(t *testing.T) {
 		a, b string
 		want bool
 	}{
-		{"3.51.3", "3.51.3", false}, {"3.51.2", "3.51.3", true}, {"3.9.9", "3.51.3", true},
-		{"3.100.0", "3.51.3", false}, {"3.52", "3.51.3", false}, {"3.51", "3.51.3", true}, {"4.0.0", "3.51.3", false},
+		{"3.51.3", "3.51.3", false},
+		{"3.51.2", "3.51.3", true},
+		{"3.9.9", "3.51.3", true},
+		{"3.100.0", "3.51.3", false},
+		{"3.52", "3.51.3", false},
+		{"3.51", "3.51.3", true},
+		{"4.0.0", "3.51.3", false},
 	} {
 		if got := older(tt.a, tt.b); got != tt.want {
 			t.Errorf("%s older than %s: %t", tt.a, tt.b, got)

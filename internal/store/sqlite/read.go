@@ -111,9 +111,11 @@ func scanDelivery(row scanner, more ...any) (job.Delivery, error) {
 		window, received                       int64
 		jobs                                   sql.NullString
 	)
-	err := row.Scan(append([]any{&id, &d.Hook, &d.Key, &window, &d.OnDuplicate, &d.Event, &received, &d.Outcome,
+	err := row.Scan(append([]any{
+		&id, &d.Hook, &d.Key, &window, &d.OnDuplicate, &d.Event, &received, &d.Outcome,
 		&d.Origin, &d.Method, &d.Path, &d.Query, &d.IP, &d.Secret, &d.Config, &header, &params, &withheld, &verdicts,
-		&d.Size, &jobs}, more...)...)
+		&d.Size, &jobs,
+	}, more...)...)
 	if err != nil {
 		return d, err
 	}

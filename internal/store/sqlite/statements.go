@@ -63,8 +63,9 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 		{&s.rollback, "ROLLBACK"},
 
 		// Changes no row when the key is taken and its window has not ended.
-		{&s.takeKey, `INSERT INTO dedupe (hook, key, delivery, expires_at) VALUES (?1, ?2, ?3, ?4)
-			ON CONFLICT (hook, key) DO UPDATE SET delivery = ?3, expires_at = ?4 WHERE expires_at <= ?5`},
+		{&s.takeKey, `INSERT INTO dedupe (hook, key, delivery, expires_at) VALUES (?, ?, ?, ?)
+			ON CONFLICT (hook, key) DO UPDATE SET delivery = excluded.delivery, expires_at = excluded.expires_at
+			WHERE expires_at <= ?`},
 		{&s.keyHolder, "SELECT delivery FROM dedupe WHERE hook = ? AND key = ?"},
 		{&s.insertDelivery, `INSERT INTO delivery (seq, id, hook, key, key_window, on_duplicate, event,
 			received_at, outcome, origin, method, path, query, ip, secret, config, header, params,
@@ -74,22 +75,22 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 			run_at, created_at, started_at, finished_at, exit_code, error, concurrency_key,
 			superseded_by, replay_of, node) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`},
 		{&s.jobsOfDelivery, jobsWithDelivery + "WHERE d.id = ? AND " + endedBadly + " ORDER BY j.seq"},
-		{&s.again, "UPDATE job SET " + queuedAgain + " WHERE seq = ?3"},
+		{&s.again, "UPDATE job SET " + queuedAgain + " WHERE seq = ?"},
 
-		{&s.startJob, `UPDATE job SET state = 'running', reason = '', attempt = ?1, started_at = ?2,
-			exit_code = NULL, error = '', node = ?3
-			WHERE id = ?4 AND attempt = ?1 - 1 AND ` + waits},
+		{&s.startJob, `UPDATE job SET state = 'running', reason = '', attempt = ?, started_at = ?,
+			exit_code = NULL, error = '', node = ?
+			WHERE id = ? AND attempt = ? - 1 AND ` + waits},
 		{&s.insertAttempt, `INSERT INTO attempt (job, n, started_at, finished_at, exit_code, signal, status,
 			error, config, size, encoding) SELECT seq, ?, ?, 0, NULL, '', 0, '', ?, 0, 0 FROM job WHERE id = ?`},
-		{&s.finishJob, `UPDATE job SET state = ?1, reason = ?2, run_at = coalesce(?3, run_at),
-			finished_at = ?4, exit_code = ?5, error = ?6
-			WHERE id = ?7 AND attempt = ?8 AND state = 'running'`},
+		{&s.finishJob, `UPDATE job SET state = ?, reason = ?, run_at = coalesce(?, run_at),
+			finished_at = ?, exit_code = ?, error = ?
+			WHERE id = ? AND attempt = ? AND state = 'running'`},
 		{&s.updateAttempt, `UPDATE attempt SET finished_at = ?, exit_code = ?, signal = ?, status = ?,
 			error = ?, size = ?, encoding = ?, output = ?
 			WHERE job = (SELECT seq FROM job WHERE id = ?) AND n = ?`},
-		{&s.settleJob, `UPDATE job SET state = ?1, reason = ?2, run_at = coalesce(?3, run_at),
-			finished_at = ?4, superseded_by = ?5 WHERE id = ?6 AND ` + waits},
-		{&s.requeueJob, "UPDATE job SET " + queuedAgain + " WHERE id = ?3 AND " + isOver},
+		{&s.settleJob, `UPDATE job SET state = ?, reason = ?, run_at = coalesce(?, run_at),
+			finished_at = ?, superseded_by = ? WHERE id = ? AND ` + waits},
+		{&s.requeueJob, "UPDATE job SET " + queuedAgain + " WHERE id = ? AND " + isOver},
 		{&s.jobByID, jobsWithDelivery + "WHERE j.id = ?"},
 
 		{&s.liveJobs, "SELECT count(*) FROM job WHERE delivery = ? AND " + isLive},
@@ -108,5 +109,6 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 	return nil
 }
 
-// queuedAgain gives an ended job another run of attempts: ?1 is the reason, ?2 the time.
-const queuedAgain = `state = 'queued', reason = ?1, run_at = ?2, since = attempt, finished_at = 0, superseded_by = ''`
+// queuedAgain gives an ended job another run of attempts; its parameters are the reason and the
+// time.
+const queuedAgain = `state = 'queued', reason = ?, run_at = ?, since = attempt, finished_at = 0, superseded_by = ''`

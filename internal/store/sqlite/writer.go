@@ -56,6 +56,7 @@ type write struct {
 // except those marked as shared.
 type writer struct {
 	path     string
+	opened   time.Time
 	file     os.FileInfo // to notice that the file was replaced
 	opts     Options
 	high     chan *write // shared
@@ -64,7 +65,7 @@ type writer struct {
 	done     chan struct{}
 	broken   chan error                 // shared; of capacity 1
 	fault    atomic.Pointer[faultState] // shared; nil when the last commit went well
-	began    atomic.Int64               // shared; when the commit under way began, 0 when none is
+	began    atomic.Int64               // shared; how long after opened the commit under way began, 0 when none is
 	stopping atomic.Bool                // shared
 
 	conn    *connection // nil until it is opened again
@@ -86,7 +87,7 @@ type faultState struct {
 func newWriter(path string, conn *connection, o Options) *writer {
 	file, _ := os.Stat(path)
 	return &writer{
-		path: path, file: file, opts: o, conn: conn,
+		path: path, opened: time.Now(), file: file, opts: o, conn: conn,
 		high: make(chan *write, o.QueueLen), low: make(chan *write, 1),
 		stop: make(chan struct{}), done: make(chan struct{}), broken: make(chan error, 1),
 		now: newJumpGuard(o.clock),
@@ -236,7 +237,7 @@ func (w *writer) commit(batch []*write) {
 	if len(batch) == 0 {
 		return
 	}
-	w.began.Store(int64(w.opts.clock.monotonic()) | 1)
+	w.began.Store(int64(time.Since(w.opened)) | 1)
 	defer w.began.Store(0)
 	err := w.usable()
 	if err == nil {

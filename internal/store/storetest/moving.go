@@ -158,8 +158,10 @@ func recorded(f fixture) {
 	want.State, want.Attempt, want.StartedAt, want.Node = job.Running, 1, at(1), "a"
 	f.equal("running Job", f.job(j.ID), want)
 
-	f.ok(f.store.Finish(f.context(), store.Ended{Job: j.ID, Attempt: 1, At: at(2), ExitCode: &exit, Error: "exit status 3",
-		Output: []byte("no\n"), Next: job.Scheduled, RunAt: at(10), Reason: "retry in 8s"}))
+	f.ok(f.store.Finish(f.context(), store.Ended{
+		Job: j.ID, Attempt: 1, At: at(2), ExitCode: &exit, Error: "exit status 3",
+		Output: []byte("no\n"), Next: job.Scheduled, RunAt: at(10), Reason: "retry in 8s",
+	}))
 	want.State, want.RunAt, want.Reason, want.ExitCode, want.Error = job.Scheduled, at(10), "retry in 8s", &exit, "exit status 3"
 	f.equal("scheduled Job", f.job(j.ID), want)
 

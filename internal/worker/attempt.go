@@ -1,0 +1,147 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"github.com/tenterhook/tenterhook/internal/action"
+	"github.com/tenterhook/tenterhook/internal/job"
+	"github.com/tenterhook/tenterhook/internal/store"
+)
+
+// attempt takes a job through one attempt: read the delivery, commit the start mark, render and
+// run the action, record the end. It returns how the job waits on, nil when it does not.
+//
+// What a payload can make go wrong comes after the mark: a job that kills the daemon is then
+// found as cut off, and does not kill the next one in the same way for ever.
+func (p *Pool) attempt(fetch context.Context, r *run) *job.Waiting {
+	waits := &job.Waiting{Job: r.job, Kept: true}
+	rules := p.o.Rules()
+	rule, ok := rules.Rule(r.job.Hook, r.job.Rule)
+	if !ok {
+		return p.settle(fetch, waits, job.Failed, gone(&r.job))
+	}
+	delivery, err := p.read(fetch, &r.job)
+	switch {
+	case errors.Is(err, store.ErrUnavailable):
+		return waits // fetch has ended
+	case err != nil:
+		return p.settle(fetch, waits, job.Failed, err.Error())
+	case r.ctx.Err() != nil:
+		return waits // cancelled, or stopping: nothing begins
+	}
+	mark := store.StartMark{Job: r.job.ID, Attempt: r.job.Attempt + 1, At: time.Now(), Config: rules.Digest(), Node: p.o.Node}
+	switch err := p.start(fetch, &r.job, mark); {
+	case errors.Is(err, store.ErrUnavailable):
+		return waits
+	case err != nil:
+		p.drop(&r.job, "start", err)
+		return nil
+	}
+	if p.o.Observe != nil {
+		p.o.Observe.JobStarted(r.job.Hook, r.job.Rule)
+	}
+	output := action.NewOutput(rule.OutputLimit())
+	p.mu.Lock()
+	r.output = output
+	p.mu.Unlock()
+	return p.finish(r, rule, mark, p.act(r, rule, &delivery, output), output)
+}
+
+func gone(j *job.Job) string {
+	return fmt.Sprintf("rule %s/%s is no longer configured", j.Hook, j.Rule)
+}
+
+// end is how an attempt ended.
+type end struct {
+	action.Result
+	begun     bool   // the action was run at all
+	quiet     bool   // Err may hold values of the payload: it is stored, not logged
+	cancelled string // why a person ended it, "" if none did
+}
+
+// act renders and runs the action. A panic of either is a failed attempt.
+func (p *Pool) act(r *run, rule Rule, d *job.Delivery, output *action.Output) (e end) {
+	defer func() {
+		if v := recover(); v != nil {
+			p.o.Log.Error("action panicked", "job", r.job.ID, "delivery", r.job.Delivery, "hook", r.job.Hook, "rule", r.job.Rule,
+				"panic", panicText(v), "stack", string(debug.Stack()))
+			e = end{Result: action.Result{Err: errPanic}}
+		}
+	}()
+	prepared, err := rule.Prepare(d, &r.job, p.o.RunDir)
+	if err != nil {
+		return end{Result: action.Result{Err: err, Final: true}, quiet: true}
+	}
+	if r.ctx.Err() != nil {
+		return end{Result: action.Result{Err: context.Cause(r.ctx)}}
+	}
+	e.begun = true
+	e.Result = prepared.Run(r.ctx, output)
+	return e
+}
+
+var errPanic = errors.New("internal error, the daemon's log has it")
+
+// panicText is what of a panic can be logged: the runtime's own errors hold nothing of a
+// payload, any other value may.
+func panicText(v any) string {
+	if err, ok := v.(runtime.Error); ok {
+		return err.Error()
+	}
+	return fmt.Sprintf("a value of type %T", v)
+}
+
+// finish records the end of an attempt, and returns how the job waits on when it has another.
+func (p *Pool) finish(r *run, rule Rule, mark store.StartMark, e end, output *action.Output) *job.Waiting {
+	p.mu.Lock()
+	e.cancelled = r.cancelled
+	p.mu.Unlock()
+	to := decide(rule, mark.Attempt-r.job.Since, e)
+	now := time.Now()
+	ended := store.Ended{
+		Job: r.job.ID, Attempt: mark.Attempt, At: now, ExitCode: e.ExitCode, Signal: e.Signal, Status: e.Status,
+		Output: output.Bytes(), Next: to.next, Reason: to.reason,
+	}
+	if to.next == job.Scheduled {
+		ended.RunAt = now.Add(to.pause)
+	}
+	if e.Err != nil {
+		ended.Error = e.Err.Error()
+	}
+	if err := p.record(r.work, &r.job, ended); err != nil {
+		p.drop(&r.job, "finish", err)
+		return nil
+	}
+	p.report(&r.job, mark.Attempt, to, now.Sub(mark.At), e.quiet)
+	if to.next.Terminal() {
+		p.tell(Done{Job: r.job.ID, State: to.next, Reason: to.reason, ExitCode: e.ExitCode, Output: ended.Output})
+		return nil
+	}
+	j := r.job
+	j.State, j.Reason, j.Attempt, j.RunAt = to.next, to.reason, mark.Attempt, ended.RunAt
+	j.StartedAt, j.ExitCode, j.Error = mark.At, e.ExitCode, ended.Error
+	again := waiting(&j, p.o.Rules(), time.Now())
+	return &again
+}
+
+// report says once how an attempt, or a job without one, ended.
+func (p *Pool) report(j *job.Job, attempt int, to outcome, took time.Duration, quiet bool) {
+	if p.o.Observe != nil {
+		p.o.Observe.JobEnded(j.Hook, j.Rule, to.next, took)
+	}
+	log := p.o.Log.Info
+	if to.next != job.Succeeded {
+		log = p.o.Log.Warn
+	}
+	reason := to.reason
+	if quiet {
+		reason = "its action could not be made of the delivery; the job's record says why"
+	}
+	log("job "+string(to.next), "job", j.ID, "delivery", j.Delivery, "hook", j.Hook, "rule", j.Rule,
+		"attempt", attempt, "took", took.Round(time.Millisecond), "reason", reason)
+}
