@@ -83,7 +83,7 @@ func newCommand(kind string, m *config.Map, rule config.Node, c Context) *comman
 	if spec.Timeout != nil {
 		cmd.timeout = *spec.Timeout
 		if cmd.timeout <= 0 || cmd.timeout > longestTimeout {
-			d.Errorf(rule.Find("timeout"), "timeout is between 1ms and %s", longestTimeout)
+			d.Errorf(rule.Find("timeout"), "timeout is between 1ms and %gh", longestTimeout.Hours())
 		}
 	}
 	if spec.Grace != nil {

@@ -117,7 +117,7 @@ func (a *httpAction) readTimeout(m *config.Map, rule config.Node, spec httpSpec,
 	}
 	a.timeout = *written
 	if a.timeout <= 0 || a.timeout > longestTimeout {
-		d.Errorf(rule, "timeout is between 1ms and %s", longestTimeout)
+		d.Errorf(rule, "timeout is between 1ms and %gh", longestTimeout.Hours())
 	}
 }
 

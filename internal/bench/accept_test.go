@@ -75,9 +75,10 @@ func BenchmarkFdatasync(b *testing.B) {
 // BenchmarkAccept is the daemon: signature checked, rule evaluated, delivery and job on disk
 // before the answer. The one worker is busy, so no processes are started.
 func BenchmarkAccept(b *testing.B) {
-	d := startDaemon(b, "event == \"push\" && branch == \"main\"")
-	d.occupy(b)
 	for _, n := range connections {
+		// One daemon for each, since it takes no more than 100,000 jobs that wait.
+		d := startDaemon(b, "event == \"push\" && branch == \"main\"")
+		d.occupy(b)
 		b.Run(fmt.Sprintf("job/conns=%d", n), func(b *testing.B) { load(b, d.addr, "/site", n, 202, true) })
 	}
 	other := startDaemon(b, "event == \"push\" && branch == \"other\"")
@@ -185,25 +186,49 @@ func answer(r *bufio.Reader, status int) error {
 			return err
 		}
 	}
-	if _, err := r.Discard(length); err != nil {
+	if strings.Contains(first, " "+strconv.Itoa(status)+" ") {
+		_, err = r.Discard(length)
 		return err
 	}
-	if !strings.Contains(first, " "+strconv.Itoa(status)+" ") {
-		return fmt.Errorf("answer %q, want %d", strings.TrimSpace(first), status)
+	body := make([]byte, length)
+	if _, err := io.ReadFull(r, body); err != nil {
+		return err
 	}
-	return nil
+	return fmt.Errorf("answer %q %s, want %d", strings.TrimSpace(first), body, status)
 }
 
 type server struct{ addr string }
 
+// program builds the program once, into a folder that TestMain removes.
+var program = sync.OnceValues(func() (string, error) {
+	bin := filepath.Join(programDir, "tenterhook")
+	out, err := exec.Command("go", "build", "-o", bin, "github.com/tenterhook/tenterhook/cmd/tenterhook").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return bin, nil
+})
+
+var programDir string
+
+func TestMain(m *testing.M) {
+	var err error
+	if programDir, err = os.MkdirTemp("", "tenterhook-bench"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(programDir)
+	os.Exit(code)
+}
+
 // startDaemon builds and starts the program on a configuration with one rule.
 func startDaemon(b *testing.B, match string) server {
 	b.Helper()
-	dir := b.TempDir()
-	bin := filepath.Join(dir, "tenterhook")
-	if out, err := exec.Command("go", "build", "-o", bin, "github.com/tenterhook/tenterhook/cmd/tenterhook").CombinedOutput(); err != nil {
-		b.Fatalf("build: %v\n%s", err, out)
+	bin, err := program()
+	if err != nil {
+		b.Fatal(err)
 	}
+	dir := b.TempDir()
 	config := fmt.Sprintf(`server: {listen: '127.0.0.1:0', drain: 1s}
 admin: {listen: '127.0.0.1:0'}
 workers: 1

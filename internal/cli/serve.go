@@ -8,9 +8,11 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 
 	"github.com/coreos/go-systemd/v22/activation"
+	"golang.org/x/sys/unix"
 
 	"github.com/tenterhook/tenterhook/internal/config"
 	"github.com/tenterhook/tenterhook/internal/daemon"
@@ -67,28 +69,38 @@ func (e *env) configuration(overrides map[string]string) config.Options {
 
 // signals ends ctx at the first SIGTERM or SIGINT and quick at the second.
 func signals(parent context.Context) (ctx, quick context.Context, stop func()) {
-	ctx, cancel := context.WithCancel(parent)
+	ctx, cancel := context.WithCancelCause(parent)
 	quick, hurry := context.WithCancel(context.WithoutCancel(parent))
 	got := make(chan os.Signal, 2)
 	signal.Notify(got, syscall.SIGTERM, syscall.SIGINT)
 	signal.Ignore(syscall.SIGPIPE) // a closed standard output or error ends nothing
 	over := make(chan struct{})
-	go func() {
-		for _, end := range []func(){cancel, hurry} {
+	var listening sync.WaitGroup
+	listening.Go(func() {
+		for _, end := range []func(os.Signal){func(s os.Signal) { cancel(errors.New(signalName(s))) }, func(os.Signal) { hurry() }} {
 			select {
-			case <-got:
-				end()
+			case s := <-got:
+				end(s)
 			case <-over:
 				return
 			}
 		}
-	}()
+	})
 	return ctx, quick, func() {
 		signal.Stop(got)
 		close(over)
-		cancel()
+		listening.Wait()
+		cancel(nil)
 		hurry()
 	}
+}
+
+// signalName is how people call a signal.
+func signalName(s os.Signal) string {
+	if number, ok := s.(syscall.Signal); ok {
+		return unix.SignalName(number)
+	}
+	return s.String()
 }
 
 // newLog is text for people and JSON for programs.

@@ -104,7 +104,7 @@ func decode(n Node, v reflect.Value, d *Diagnostics) {
 
 func decodeLiteral(n Node, v reflect.Value, d *Diagnostics) {
 	if n.Kind() == KindList || n.Kind() == KindMap {
-		d.Errorf(n, "expected text, found %s", n.Kind())
+		d.mistyped(n, "expected text, found %s", n.Kind())
 		return
 	}
 	v.Set(reflect.ValueOf(Literal{n.Literal()}))
@@ -155,7 +155,7 @@ func decodeMap(n Node, v reflect.Value, d *Diagnostics) {
 		return
 	}
 	if n.Kind() != KindMap {
-		d.Errorf(n, "expected a mapping, found %s", n.describe())
+		d.mistyped(n, "expected a mapping, found %s", n.describe())
 		return
 	}
 	out := reflect.MakeMap(v.Type())
@@ -170,7 +170,7 @@ func decodeMap(n Node, v reflect.Value, d *Diagnostics) {
 func decodeScalar(n Node, v reflect.Value, d *Diagnostics) {
 	if n.Kind() != KindScalar {
 		if n.Kind() != KindNull || v.Kind() != reflect.String {
-			d.Errorf(n, "expected %s, found %s", wants(v), n.Kind())
+			d.mistyped(n, "expected %s, found %s", wants(v), n.Kind())
 		}
 		return
 	}
@@ -180,7 +180,7 @@ func decodeScalar(n Node, v reflect.Value, d *Diagnostics) {
 		return
 	}
 	if !setScalar(v, t, n) {
-		problem := d.Errorf(n, "expected %s, found %s", wants(v), n.describe())
+		problem := d.mistyped(n, "expected %s, found %s", wants(v), n.describe())
 		if word := strings.ToLower(t.Value); v.Kind() == reflect.Bool && (word == "yes" || word == "on") {
 			problem.Hint("write true")
 		} else if v.Kind() == reflect.Bool && (word == "no" || word == "off") {
@@ -234,14 +234,14 @@ func decodeMeasure(n Node, v reflect.Value, d *Diagnostics) {
 	if v.Type() == sizeType {
 		size, ok := parseSize(t.Value)
 		if !ok {
-			d.Errorf(n, "expected a size such as 64KiB or 25MB, found %s", n.describe())
+			d.mistyped(n, "expected a size such as 64KiB or 25MB, found %s", n.describe())
 		}
 		v.SetInt(size)
 		return
 	}
 	duration, ok := parseDuration(t.Value)
 	if !ok {
-		d.Errorf(n, "expected a duration such as 90s, 10m or 14d, found %s", n.describe())
+		d.mistyped(n, "expected a duration such as 90s, 10m or 14d, found %s", n.describe())
 	}
 	v.SetInt(int64(duration))
 }

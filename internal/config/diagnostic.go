@@ -86,7 +86,8 @@ func (d Diagnostic) MarshalJSON() ([]byte, error) {
 type Diagnostics struct {
 	list    []*Diagnostic
 	sources map[string]*source
-	name    string // of the main file, for the closing line
+	name    string       // of the main file, for the closing line
+	unread  map[Pos]bool // places of values that could not be read
 }
 
 // maxDiagnostics bounds how much is said of one configuration.
@@ -102,9 +103,23 @@ func (d *Diagnostics) Warnf(at Placed, format string, a ...any) *Diagnostic {
 	return d.add(Warning, at, fmt.Sprintf(format, a...))
 }
 
+// mistyped adds a problem about a value that is not of the kind that is wanted. Whatever is
+// said of its place later is said of the zero value that stands in for it, and is dropped.
+func (d *Diagnostics) mistyped(n Node, format string, a ...any) *Diagnostic {
+	one := d.Errorf(n, format, a...)
+	if d.unread == nil {
+		d.unread = map[Pos]bool{}
+	}
+	d.unread[one.Pos] = true
+	return one
+}
+
 func (d *Diagnostics) add(s Severity, at Placed, message string) *Diagnostic {
 	pos, width := at.Place()
 	one := &Diagnostic{Severity: s, Pos: pos, Width: max(width, 1), Message: message}
+	if d.unread[pos] {
+		return one
+	}
 	if src := d.sources[pos.File]; src != nil {
 		one.Source = src.line(pos.Line)
 	}

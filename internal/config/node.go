@@ -199,7 +199,7 @@ func (n Node) Text(d *Diagnostics) Text {
 	case KindNull:
 		return Text{node: n}
 	}
-	d.Errorf(n, "expected a single value, found %s", n.Kind())
+	d.mistyped(n, "expected a single value, found %s", n.Kind())
 	return Text{node: n}
 }
 
@@ -226,7 +226,7 @@ func (n Node) describe() string {
 // Map opens a mapping for several readers, each of which takes the keys it knows.
 func (n Node) Map(d *Diagnostics) *Map {
 	if n.Kind() != KindMap && n.Kind() != KindNull {
-		d.Errorf(n, "expected a mapping, found %s", n.describe())
+		d.mistyped(n, "expected a mapping, found %s", n.describe())
 	}
 	return &Map{node: n, d: d, known: map[string]bool{}}
 }

@@ -59,6 +59,7 @@ func build(t *testing.T) string {
 type process struct {
 	cmd  *exec.Cmd
 	url  string
+	log  *lines
 	exit chan error
 }
 
@@ -66,22 +67,28 @@ type process struct {
 func launch(t *testing.T, dir string, env ...string) *process {
 	t.Helper()
 	cmd := exec.Command(build(t), "serve", "-c", filepath.Join(dir, "hooks.yaml"), "--log-format", "json")
-	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir}, env...)
+	cmd.Env = env
+	return launchCommand(t, dir, cmd)
+}
+
+// launchCommand starts a command that becomes the daemon.
+func launchCommand(t *testing.T, dir string, cmd *exec.Cmd) *process {
+	t.Helper()
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir}, cmd.Env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	stderr, err := cmd.StderrPipe()
 	must(t, err)
 	must(t, cmd.Start())
-	p := &process{cmd: cmd, exit: make(chan error, 1)}
+	said := &lines{}
+	p := &process{cmd: cmd, exit: make(chan error, 1), log: said}
 	ready := make(chan string, 1)
-	var said strings.Builder
 	go func() {
 		lines := bufio.NewScanner(stderr)
 		for lines.Scan() {
+			_, _ = said.Write(append(lines.Bytes(), '\n'))
 			var line struct{ Msg, Deliveries string }
 			if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "ready" {
 				ready <- "http://" + line.Deliveries
-			} else if said.Len() < 1<<16 {
-				said.Write(append(lines.Bytes(), '\n'))
 			}
 		}
 		_, _ = io.Copy(io.Discard, stderr)
@@ -97,6 +104,27 @@ func launch(t *testing.T, dir string, env ...string) *process {
 	}
 	t.Cleanup(p.kill)
 	return p
+}
+
+// end sends SIGTERM and waits for the daemon to have ended by itself.
+func (p *process) end(t *testing.T) {
+	t.Helper()
+	must(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	p.wait(t)
+}
+
+func (p *process) wait(t *testing.T) {
+	t.Helper()
+	select {
+	case err := <-p.exit:
+		p.exit <- nil
+		if err != nil {
+			t.Errorf("daemon ended with %v\n%s", err, p.log)
+		}
+	case <-time.After(30 * time.Second):
+		p.kill()
+		t.Fatalf("daemon did not end\n%s", p.log)
+	}
 }
 
 // kill ends the daemon as a crash does: it alone, its jobs' processes live on.

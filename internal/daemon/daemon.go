@@ -215,6 +215,7 @@ func (d *Daemon) hooks() *hook.Set { return d.config.Load().Hooks }
 // still runs is ended and recorded, the store is closed. When quick ends, the drain is cut
 // short. It also returns, with an error, when the store is broken or a listener fails.
 func (d *Daemon) Run(ctx, quick context.Context) error {
+	asked := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	fetch, endFetch := context.WithCancel(context.WithoutCancel(ctx))
@@ -241,16 +242,18 @@ func (d *Daemon) Run(ctx, quick context.Context) error {
 
 	<-ctx.Done()
 	d.notifyStopping()
-	d.log.Info("stopping", "reason", context.Cause(ctx), "drain", d.booted.Server.Drain)
+	d.log.Info("stopping", "reason", context.Cause(ctx), "drain", d.booted.Server.Drain.String())
 	d.stopServers(servers, quick)
 	endFetch()
 	stopErr := d.drain(pool, quick, endWork)
 	background.Wait()
-	cause := context.Cause(ctx)
-	if errors.Is(cause, context.Canceled) {
-		cause = nil // asked to
+	var broken error
+	if asked.Err() == nil {
+		broken = context.Cause(ctx)
 	}
-	return errors.Join(cause, stopErr, d.close())
+	stopErr = errors.Join(broken, stopErr, d.close())
+	d.log.Info("stopped", "clean", stopErr == nil)
+	return stopErr
 }
 
 // serve starts the two HTTP servers. One that fails ends the daemon.
@@ -268,8 +271,8 @@ func (d *Daemon) serve(cancel context.CancelCauseFunc) (*servers, error) {
 		Listen: d.AdminAddr().String(), Token: d.booted.Admin.Token.Reveal(), Hosts: d.booted.Admin.Hosts,
 		Metrics: d.metrics.handler(), Log: d.log,
 	}), d.log)
-	s := &servers{list: []*http.Server{deliveries, adminServer}}
 	bound := ingress.Bound(d.deliveries, d.options.Limits, d.booted.Server.Proxies)
+	s := &servers{deliveries: deliveries, admin: adminServer, bound: bound}
 	s.start(cancel, "deliveries", func() error {
 		if deliveries.TLSConfig != nil {
 			return deliveries.ServeTLS(bound, "", "")
@@ -282,13 +285,14 @@ func (d *Daemon) serve(cancel context.CancelCauseFunc) (*servers, error) {
 
 // servers are HTTP servers and the goroutines that serve.
 type servers struct {
-	list    []*http.Server
-	running sync.WaitGroup
+	deliveries, admin *http.Server
+	bound             *ingress.BoundListener // what deliveries accepts from
+	running           sync.WaitGroup         // the loops that accept connections
 }
 
 func (s *servers) start(cancel context.CancelCauseFunc, name string, serve func() error) {
 	s.running.Go(func() {
-		if err := serve(); !errors.Is(err, http.ErrServerClosed) {
+		if err := serve(); !errors.Is(err, net.ErrClosed) && !errors.Is(err, http.ErrServerClosed) {
 			cancel(fmt.Errorf("serve %s: %w", name, err))
 		}
 	})
@@ -297,17 +301,40 @@ func (s *servers) start(cancel context.CancelCauseFunc, name string, serve func(
 // answerTime is how long a stop waits for requests in flight to be answered.
 const answerTime = 10 * time.Second
 
-// stopServers takes no further request and lets those in flight be answered.
+// stopServers takes no further connection and lets the requests of those it has be answered.
 func (d *Daemon) stopServers(s *servers, quick context.Context) {
 	ctx, cancel := context.WithTimeout(quick, answerTime)
 	defer cancel()
-	for _, server := range s.list {
+	if err := s.bound.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		d.log.Warn("close listener", "error", err)
+	}
+	s.finishRequests(ctx)
+	for _, server := range []*http.Server{s.deliveries, s.admin} {
 		if err := server.Shutdown(ctx); err != nil {
 			_ = server.Close() // the requests that are left are cut
 		}
 	}
 	d.ingress.Stop()
 	s.running.Wait()
+}
+
+// finishRequests answers what comes over the connections that are open, closes each after its
+// answer, and waits for that until ctx ends. Shutdown alone cuts a connection that was accepted
+// and whose first request had not been read when it was called.
+func (s *servers) finishRequests(ctx context.Context) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		s.deliveries.SetKeepAlivesEnabled(false) // each call also closes those that are idle
+		if s.bound.Open() == 0 {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // drain waits for running jobs until the deadline or quick, then ends them, and waits for their

@@ -149,7 +149,7 @@ func settings(spec rootSpec, file *config.File, d *config.Diagnostics) Settings 
 			Hint("admin: {listen: …, token: ${ADMIN_TOKEN}}, or listen on 127.0.0.1 or a unix: socket")
 	}
 	if s.Admin.Listen == s.Server.Listen && !strings.HasSuffix(s.Admin.Listen, ":0") {
-		d.Errorf(spec.Admin.Listen, "admin and server cannot share the address %s", s.Admin.Listen)
+		d.Errorf(firstWritten(file.Root, spec.Admin.Listen, spec.Server.Listen), "admin and server cannot share the address %s", s.Admin.Listen)
 	}
 	s.Store = storePath(spec.Store.URL, file, d)
 	if r := spec.Store.Retention; r != nil {
@@ -163,6 +163,16 @@ func settings(spec rootSpec, file *config.File, d *config.Diagnostics) Settings 
 		}
 	}
 	return s
+}
+
+// firstWritten is the place of the first text that the file has, else the file's.
+func firstWritten(root config.Node, texts ...config.Text) config.Placed {
+	for _, t := range texts {
+		if t.Value != "" {
+			return t
+		}
+	}
+	return root
 }
 
 // defaultDrain is how long a stop waits for running jobs: less than systemd's own patience.

@@ -38,7 +38,7 @@ type watcher struct {
 func (w *watcher) run(ctx context.Context) {
 	events, err := fsnotify.NewWatcher()
 	if err != nil {
-		w.log.Warn("files are not watched, only looked at from time to time", "every", look, "error", err)
+		w.log.Warn("files are not watched, only looked at from time to time", "every", look.String(), "error", err)
 		events = &fsnotify.Watcher{} // its nil channels never deliver
 	} else {
 		defer func() { _ = events.Close() }()

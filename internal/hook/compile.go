@@ -158,8 +158,11 @@ func compileRequest(h *Hook, spec *hookSpec, node config.Node, d *config.Diagnos
 		d.Errorf(node.Find("max_body"), "max_body is at most 64MiB")
 	}
 	if r := spec.Rate; r != nil {
-		if r.Limit < 1 || r.Per <= 0 {
-			d.Errorf(node.Find("rate"), "rate wants a limit of at least 1 and a time, such as {limit: 60, per: 1m}")
+		if limit := node.Find("rate", "limit"); r.Limit < 1 && !limit.IsZero() {
+			d.Errorf(limit, "limit is at least 1").Hint("rate: {limit: 60, per: 1m}")
+		}
+		if per := node.Find("rate", "per"); r.Per <= 0 && !per.IsZero() {
+			d.Errorf(per, "per is longer than nothing").Hint("rate: {limit: 60, per: 1m}")
 		}
 		h.Rate = &Rate{Limit: r.Limit, Per: r.Per}
 	}

@@ -40,20 +40,21 @@ type Limits struct {
 
 // Bound wraps a listener so that it holds at most so many connections. One beyond an address's
 // bound is closed at once; one beyond the whole bound waits in the kernel's queue.
-func Bound(l net.Listener, limits Limits, proxies []netip.Prefix) net.Listener {
+func Bound(l net.Listener, limits Limits, proxies []netip.Prefix) *BoundListener {
 	if limits.Connections == 0 {
 		limits.Connections = 4096
 	}
 	if limits.PerAddress == 0 {
 		limits.PerAddress = 100
 	}
-	return &boundListener{
+	return &BoundListener{
 		Listener: l, limits: limits, proxies: proxies,
 		slots: make(chan struct{}, limits.Connections), closed: make(chan struct{}), held: map[netip.Addr]int{},
 	}
 }
 
-type boundListener struct {
+// BoundListener holds a bounded number of connections. Make one with Bound.
+type BoundListener struct {
 	net.Listener
 	limits  Limits
 	proxies []netip.Prefix
@@ -63,9 +64,18 @@ type boundListener struct {
 
 	mu   sync.Mutex
 	held map[netip.Addr]int
+	open int
 }
 
-func (l *boundListener) Accept() (net.Conn, error) {
+// Open is how many connections it handed out that have not been closed.
+func (l *BoundListener) Open() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.open
+}
+
+// Accept implements net.Listener.
+func (l *BoundListener) Accept() (net.Conn, error) {
 	for {
 		select {
 		case l.slots <- struct{}{}:
@@ -87,12 +97,13 @@ func (l *boundListener) Accept() (net.Conn, error) {
 	}
 }
 
-func (l *boundListener) Close() error {
+// Close implements net.Listener.
+func (l *BoundListener) Close() error {
 	l.once.Do(func() { close(l.closed) })
 	return l.Listener.Close()
 }
 
-func (l *boundListener) enter(addr netip.Addr) bool {
+func (l *BoundListener) enter(addr netip.Addr) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	exempt := addr.IsLoopback() || addr.IsUnspecified() || trusted(addr, l.proxies)
@@ -100,12 +111,14 @@ func (l *boundListener) enter(addr netip.Addr) bool {
 		return false
 	}
 	l.held[addr]++
+	l.open++
 	return true
 }
 
-func (l *boundListener) exit(addr netip.Addr) {
+func (l *BoundListener) exit(addr netip.Addr) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.open--
 	if l.held[addr]--; l.held[addr] <= 0 {
 		delete(l.held, addr)
 	}

@@ -143,5 +143,5 @@ func (p *Pool) report(j *job.Job, attempt int, to outcome, took time.Duration, q
 		reason = "its action could not be made of the delivery; the job's record says why"
 	}
 	log("job "+string(to.next), "job", j.ID, "delivery", j.Delivery, "hook", j.Hook, "rule", j.Rule,
-		"attempt", attempt, "took", took.Round(time.Millisecond), "reason", reason)
+		"attempt", attempt, "took", took.Round(time.Millisecond).String(), "reason", reason)
 }
