@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/http/httpguts"
+
 	"github.com/tenterhook/tenterhook/internal/config"
 	"github.com/tenterhook/tenterhook/internal/daemon"
 	"github.com/tenterhook/tenterhook/internal/hook"
@@ -26,7 +28,7 @@ type sendCmd struct {
 	Data   string            `placeholder:"JSON|@FILE" help:"Body to send; @- is standard input. Default: a sample of the hook's provider."`
 	Event  string            `placeholder:"NAME" help:"Event type, where the sender writes one."`
 	Sample string            `placeholder:"NAME" help:"Which of the provider's samples to send."`
-	Header map[string]string `short:"H" mapsep:"none" placeholder:"K=V" help:"Further header; repeatable."`
+	Header []string          `short:"H" sep:"none" placeholder:"K:V" help:"Further header; repeatable."`
 	Param  map[string]string `mapsep:"none" placeholder:"K=V" help:"Value of a {param} of the hook's path; repeatable."`
 	ID     string            `name:"id" placeholder:"ID" help:"Delivery id. Default: a fresh one; an old one shows what a duplicate does."`
 	To     string            `placeholder:"URL" help:"Where to send it. Default: server.listen and the hook's path."`
@@ -115,8 +117,12 @@ func (c sendCmd) request(e *env, h *hook.Hook) (*request.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	for name, value := range c.Header {
-		r.Header.Set(name, value)
+	for _, header := range c.Header {
+		name, value, ok := strings.Cut(header, ":")
+		if name = strings.TrimSpace(name); !ok || !httpguts.ValidHeaderFieldName(name) {
+			return nil, misuse(fmt.Errorf("header %q is not NAME: VALUE", header), `--header "X-Custom: yes"`)
+		}
+		r.Header.Set(name, strings.TrimSpace(value))
 	}
 	if h.Provider != nil && h.Provider.Address != nil {
 		id := c.ID

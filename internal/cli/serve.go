@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/coreos/go-systemd/v22/activation"
+	"github.com/lmittmann/tint"
 	"golang.org/x/sys/unix"
 
 	"github.com/tenterhook/tenterhook/internal/config"
@@ -34,7 +35,7 @@ The configuration is read again when its files change, on SIGHUP, and by "tenter
 
 // Run serves.
 func (c serveCmd) Run(e *env) error {
-	log := newLog(e.stderr, c.LogFormat, e.err.terminal)
+	log := newLog(e.stderr, c.LogFormat, e.err.terminal, e.err.color)
 	sockets, err := activation.Listeners()
 	if err != nil {
 		return fail(fmt.Errorf("take over sockets: %w", err))
@@ -104,17 +105,17 @@ func signalName(s os.Signal) string {
 }
 
 // newLog is text for people and JSON for programs.
-func newLog(w io.Writer, format string, terminal bool) *slog.Logger {
+func newLog(w io.Writer, format string, terminal, color bool) *slog.Logger {
 	if format == "json" || format == "auto" && !terminal {
 		return slog.New(slog.NewJSONHandler(w, nil))
 	}
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{ReplaceAttr: shortTime}))
+	return slog.New(tint.NewHandler(w, &tint.Options{TimeFormat: "15:04:05.000", NoColor: !color, ReplaceAttr: brief}))
 }
 
-// shortTime keeps the time of day: at a terminal it is today.
-func shortTime(groups []string, a slog.Attr) slog.Attr {
-	if len(groups) == 0 && a.Key == slog.TimeKey {
-		return slog.String(slog.TimeKey, a.Value.Time().Format("15:04:05.000"))
+// brief leaves out what says nothing; a person reads it.
+func brief(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindString && a.Value.String() == "" {
+		return slog.Attr{}
 	}
 	return a
 }

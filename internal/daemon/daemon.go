@@ -119,7 +119,7 @@ func (d *Daemon) openStore(ctx context.Context) error {
 		Log:       d.log,
 	})
 	if err != nil {
-		return fmt.Errorf("open store: %w", err)
+		return err
 	}
 	d.store = s
 	d.onStop("store", s.Close)

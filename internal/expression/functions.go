@@ -100,6 +100,17 @@ func init() { // what they run refers to evaluation, which refers to functions
 		"keys":       {least: 1, most: 1, gives: list, usage: "keys(payload)", run: keysFunction},
 		"values":     {least: 1, most: 1, gives: list, usage: "values(payload)", run: valuesFunction},
 		"uniq":       {least: 1, most: 1, gives: list, usage: "uniq(changed_files)", run: uniqFunction},
+		"get":        {least: 2, most: 2, usage: `get(payload, "name")`, run: getFunction},
+		"toJSON":     {least: 1, most: 1, gives: text, usage: "toJSON(payload)", run: func(b *budget, a []any) (any, error) { return b.json(a[0]) }},
+		"reverse":    {least: 1, most: 1, gives: list, usage: "reverse(payload.commits)", run: reverseFunction},
+		"take":       {least: 2, most: 2, gives: list, usage: "take(payload.commits, 3)", run: takeFunction},
+		"concat":     {least: 1, most: many, gives: list, usage: "concat(payload.added, payload.removed)", run: concatFunction},
+		"flatten":    {least: 1, most: 1, gives: list, usage: "flatten(map(payload.commits, .added))", run: flattenFunction},
+		"sort":       {least: 1, most: 1, gives: list, usage: "sort(changed_files)", run: sortFunction},
+		"mean":       {least: 1, most: 1, usage: "mean(payload.values)", run: meanFunction},
+		"round":      {least: 1, most: 1, gives: number, usage: "round(payload.amount)", run: rounding(math.Round)},
+		"ceil":       {least: 1, most: 1, gives: number, usage: "ceil(payload.amount)", run: rounding(math.Ceil)},
+		"floor":      {least: 1, most: 1, gives: number, usage: "floor(payload.amount)", run: rounding(math.Floor)},
 		"type":       {least: 1, most: 1, gives: text, usage: "type(payload.n)", run: func(_ *budget, a []any) (any, error) { return typeName(a[0]), nil }},
 	}
 }
