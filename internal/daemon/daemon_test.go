@@ -104,6 +104,7 @@ func TestDelivery_TheAnswerTable(t *testing.T) {
 		{what: "own answer when ignored", method: "POST", path: "/told-no", status: 204},
 		{what: "waits for the output", method: "POST", path: "/waits", status: 200, has: "<b>hi</b>", wantHeader: "Content-Type: text/html"},
 		{what: "undecodable", method: "POST", path: "/strict", body: `{"a":1,"a":2}`, header: map[string]string{"Content-Type": "application/json"}, status: 400, has: `"error"`},
+		{what: "undecodable, whatever the rules look at", method: "POST", path: "/told-no", body: `{"a":`, header: map[string]string{"Content-Type": "application/json"}, status: 400, has: `{"error":"body_undecodable"}`},
 		{what: "compressed", method: "POST", path: "/strict", body: `x`, header: map[string]string{"Content-Encoding": "gzip"}, status: 415, has: `"error"`},
 	} {
 		t.Run(tt.what, func(t *testing.T) {

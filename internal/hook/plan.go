@@ -34,9 +34,13 @@ func (h *Hook) Conceal(header http.Header) (kept http.Header, withheld []string)
 // Plan decides what a verified request does: one verdict for each rule, one job for each match,
 // and the delivery's outcome, verdicts and identity, which are set in d. It is pure.
 //
-// The error is a *request.DecodeError when a rule needs the body and the body cannot be read.
+// The error is a *request.DecodeError: a body that is not what its type says is refused whole,
+// whatever the rules look at, so that an answer does not depend on which rules there are.
 // Any other evaluation error is a verdict, not an error: that rule makes no job.
 func (h *Hook) Plan(r *request.Request, id Identity, d *job.Delivery) ([]job.Job, error) {
+	if _, err := r.Payload(); err != nil {
+		return nil, err
+	}
 	d.Hook, d.Key, d.Event = h.Name, id.Key, id.Event
 	d.Window, d.OnDuplicate = h.Dedupe.Window, h.Dedupe.OnDuplicate
 	d.Outcome = job.Ignored
@@ -45,7 +49,7 @@ func (h *Hook) Plan(r *request.Request, id Identity, d *job.Delivery) ([]job.Job
 	for _, rule := range h.Rules {
 		verdict, key, err := rule.decide(in)
 		var undecodable *request.DecodeError
-		if errors.As(err, &undecodable) {
+		if errors.As(err, &undecodable) { // of the form, which is read when it is asked for
 			return nil, err
 		}
 		line := job.RuleVerdict{Rule: rule.Name, Verdict: verdict}
