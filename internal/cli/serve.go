@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"os"
 	"os/signal"
 	"sync"
@@ -35,6 +36,10 @@ The configuration is read again when its files change, on SIGHUP, and by "tenter
 
 // Run serves.
 func (c serveCmd) Run(e *env) error {
+	// What whoever started us left open is not the commands'. Sockets are taken over below.
+	if err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		e.say("files that were open at the start stay open in commands: %v", err)
+	}
 	log := newLog(e.stderr, c.LogFormat, e.err.terminal, e.err.color)
 	sockets, err := activation.Listeners()
 	if err != nil {

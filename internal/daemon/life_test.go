@@ -96,6 +96,24 @@ func TestStop_ASecondSignalEndsRunningJobsAtOnce(t *testing.T) {
 	}
 }
 
+func TestStart_WhatWasOpenIsNotOpenInCommands(t *testing.T) {
+	dir := shortDir(t)
+	write(t, filepath.Join(dir, "hooks.yaml"), header(dir)+fmt.Sprintf(sleepHook, `ls -l /proc/self/fd > $DIR/fds && touch $DIR/done`, dir))
+	left := filepath.Join(dir, "left-open")
+	f, err := os.Create(left)
+	must(t, err)
+	defer func() { _ = f.Close() }()
+	cmd := exec.Command(build(t), "serve", "-c", filepath.Join(dir, "hooks.yaml"), "--log-format", "json")
+	cmd.ExtraFiles = []*os.File{f}
+	p := launchCommand(t, dir, cmd)
+	pushTo(t, p.url+"/slow", "1")
+	eventually(t, "the job to have run", exists(filepath.Join(dir, "done")))
+	if fds := read(t, filepath.Join(dir, "fds")); strings.Contains(fds, left) {
+		t.Errorf("a command has a file that was open when the daemon started:\n%s", fds)
+	}
+	p.end(t)
+}
+
 // TestRestart_OverAHandedSocketRefusesNoConnection plays systemd: the socket stays open while
 // the daemon is stopped and started under load.
 func TestRestart_OverAHandedSocketRefusesNoConnection(t *testing.T) {
