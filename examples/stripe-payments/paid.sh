@@ -1,8 +1,11 @@
 #!/bin/sh
-# Called once for each event id. The whole event is on standard input and in $HOOK_PAYLOAD_FILE.
-# A retry after a failure has the same $EVENT: use it as the key of what you change.
+# Called once for each payment event: a line in $LEDGER. The whole event is on standard input and
+# in $HOOK_PAYLOAD_FILE. An attempt that failed is repeated with the same $EVENT, so whatever you
+# do here looks whether it was done already.
 set -eu
-echo "event $EVENT: $AMOUNT $CURRENCY"
-if [ -n "${LEDGER:-}" ]; then
-	echo "$EVENT $HOOK_JOB $HOOK_ATTEMPT" >>"$LEDGER"
+if grep -q "^$EVENT," "$LEDGER" 2>/dev/null; then
+	echo "$EVENT is in the ledger already"
+	exit 0
 fi
+echo "$EVENT,$AMOUNT,$CURRENCY" >>"$LEDGER"
+echo "$EVENT: $AMOUNT $CURRENCY"

@@ -128,10 +128,8 @@ func kindNames() string {
 
 // template compiles a template and places its problems.
 func template(t config.Text, c Context) *expression.Template {
-	compiled, err := expression.CompileTemplate(t.Value, c.Scope)
-	if err != nil {
-		c.Diagnostics.Within(t, err)
-		return nil
-	}
+	compiled, _ := config.Compile(t, c.Diagnostics, func(source string) (*expression.Template, error) {
+		return expression.CompileTemplate(source, c.Scope)
+	})
 	return compiled
 }

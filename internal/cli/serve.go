@@ -114,7 +114,7 @@ func newLog(w io.Writer, format string, terminal, color bool) *slog.Logger {
 	if format == "json" || format == "auto" && !terminal {
 		return slog.New(slog.NewJSONHandler(w, nil))
 	}
-	return slog.New(tint.NewHandler(w, &tint.Options{TimeFormat: "15:04:05.000", NoColor: !color, ReplaceAttr: brief}))
+	return slog.New(tint.NewTextHandler(w, &tint.Options{TimeFormat: "15:04:05.000", NoColor: !color, ReplaceAttr: brief}))
 }
 
 // brief leaves out what says nothing; a person reads it.

@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -62,11 +61,14 @@ func shortDir(t *testing.T) string {
 
 func startIn(t *testing.T, dir string) *running {
 	t.Helper()
-	r := &running{t: t, dir: dir, log: &lines{}}
-	d, err := daemon.New(t.Context(), daemon.Options{
-		Config: config.Options{Path: filepath.Join(dir, "hooks.yaml")},
-		Log:    slog.New(slog.NewTextHandler(r.log, nil)),
-	})
+	return startWith(t, dir, config.Options{Path: filepath.Join(dir, "hooks.yaml")})
+}
+
+// run starts the daemon and ends it with the test.
+func (r *running) run(o daemon.Options) {
+	t := r.t
+	t.Helper()
+	d, err := daemon.New(t.Context(), o)
 	if err != nil {
 		t.Fatalf("start: %v", err)
 	}
@@ -75,7 +77,7 @@ func startIn(t *testing.T, dir string) *running {
 	done := make(chan error, 1)
 	go func() { done <- d.Run(ctx, quick) }()
 	r.daemon, r.quick = d, quickly
-	r.client = admin.NewClient("unix:"+dir+"/admin.sock", "")
+	r.client = admin.NewClient("unix:"+r.dir+"/admin.sock", "")
 	r.stop = sync.OnceValue(func() error {
 		cancel()
 		defer quickly()
@@ -90,7 +92,6 @@ func startIn(t *testing.T, dir string) *running {
 			t.Logf("end of the daemon's log:\n%s", strings.Join(log[max(0, len(log)-25):], "\n"))
 		}
 	})
-	return r
 }
 
 func write(t *testing.T, path, content string) {

@@ -182,17 +182,35 @@ func compileLets(h *Hook, spec *hookSpec, d *config.Diagnostics) expression.Scop
 		sources = append(sources, expression.LetSource{Name: e.Key.Value, Source: text.Value})
 		places = append(places, text)
 	}
-	lets, errs := expression.CompileLets(sources)
-	for i, err := range errs {
-		if err != nil {
-			d.Within(places[i], err)
-		}
-	}
-	h.lets = lets
+	h.lets = compileSources(sources, places, d)
 	for _, s := range sources {
 		scope.Lets = append(scope.Lets, s.Name)
 	}
 	return scope
+}
+
+// compileSources compiles let: values. One that YAML cut at a # is tried whole; see
+// config.Compile.
+func compileSources(sources []expression.LetSource, places []config.Text, d *config.Diagnostics) *expression.Lets {
+	lets, errs := expression.CompileLets(sources)
+	cut := map[int]bool{}
+	for i, err := range errs {
+		if whole, ok := places[i].PastComment(); ok && err != nil {
+			places[i], sources[i].Source, cut[i] = whole, whole.Value, true
+		}
+	}
+	if len(cut) > 0 {
+		lets, errs = expression.CompileLets(sources)
+	}
+	for i, err := range errs {
+		switch {
+		case err != nil:
+			d.Within(places[i], err)
+		case cut[i]:
+			d.WarnPastComment(places[i])
+		}
+	}
+	return lets
 }
 
 type dedupeSpec struct {
@@ -245,11 +263,7 @@ func compileDedupe(h *Hook, spec *hookSpec, d *config.Diagnostics) {
 }
 
 func compileTemplate(text config.Text, scope expression.Scope, d *config.Diagnostics) *expression.Template {
-	t, err := expression.CompileTemplate(text.Value, scope)
-	if err != nil {
-		d.Within(text, err)
-		return nil
-	}
+	t, _ := config.Compile(text, d, func(source string) (*expression.Template, error) { return expression.CompileTemplate(source, scope) })
 	return t
 }
 

@@ -146,11 +146,7 @@ func compileRule(h *Hook, name string, m *config.Map, node config.Node, scope ex
 }
 
 func compileMatch(text config.Text, scope expression.Scope, d *config.Diagnostics) *expression.Program {
-	p, err := expression.CompileMatch(text.Value, scope)
-	if err != nil {
-		d.Within(text, err)
-		return nil
-	}
+	p, _ := config.Compile(text, d, func(source string) (*expression.Program, error) { return expression.CompileMatch(source, scope) })
 	return p
 }
 
