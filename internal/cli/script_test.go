@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -17,9 +18,10 @@ import (
 	"github.com/tenterhook/tenterhook/internal/store/sqlite"
 )
 
-// The transcripts in testdata/script run the whole program as a process. Two commands are
-// theirs: "fill FILE" makes a store with one delivery and its two jobs, and "daemon FILE SOCKET"
-// serves such a store on a unix socket until the script ends.
+// The transcripts in testdata/script run the whole program as a process. Four commands are
+// theirs: "fill FILE" makes a store with one delivery and its two jobs, "daemon FILE SOCKET"
+// serves such a store on a unix socket until the script ends, "waitfor FILE" waits for a file
+// and "waitjob STATE" for a job in that state.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
@@ -35,8 +37,33 @@ func TestScripts(t *testing.T) {
 			"daemon": func(ts *testscript.TestScript, _ bool, args []string) {
 				serve(ts, openFilled(ts, args[0]), "unix:"+ts.MkAbs(args[1]))
 			},
+			"waitfor": func(ts *testscript.TestScript, _ bool, args []string) {
+				poll(ts, args[0], func() bool {
+					_, err := os.Stat(ts.MkAbs(args[0]))
+					return err == nil
+				})
+			},
+			"waitjob": func(ts *testscript.TestScript, _ bool, args []string) {
+				client := admin.NewClient("unix:"+ts.MkAbs("admin.sock"), "")
+				defer func() { ts.Check(client.Close()) }()
+				poll(ts, "a job to be "+args[0], func() bool {
+					jobs, _, err := client.Jobs(context.Background(), store.Filter{State: job.State(args[0]), Limit: 1})
+					ts.Check(err)
+					return len(jobs) > 0
+				})
+			},
 		},
 	})
+}
+
+func poll(ts *testscript.TestScript, what string, ok func() bool) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); <-tick.C {
+		if time.Now().After(deadline) {
+			ts.Fatalf("waited too long for %s", what)
+		}
+	}
 }
 
 // openFilled makes a store with the jobs …11, which failed, and …12, which waits.

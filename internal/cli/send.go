@@ -74,11 +74,14 @@ func (c sendCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	target := c.To
+	target, socket := c.To, ""
 	if target == "" {
 		target = local(conf.Settings.Server) + req.Path
+		if path, ok := strings.CutPrefix(conf.Settings.Server.Listen, "unix:"); ok {
+			socket = path
+		}
 	}
-	answer, err := post(e.ctx, target, req)
+	answer, err := post(e.ctx, target, socket, req)
 	if err != nil {
 		return unreachable(err, target)
 	}
@@ -226,8 +229,8 @@ func local(s daemon.Server) string {
 		scheme = "https"
 	}
 	host, port, err := net.SplitHostPort(s.Listen)
-	if err != nil {
-		return scheme + "://" + s.Listen
+	if err != nil || strings.HasPrefix(s.Listen, "unix:") {
+		return scheme + "://localhost"
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
@@ -235,8 +238,8 @@ func local(s daemon.Server) string {
 	return scheme + "://" + net.JoinHostPort(host, port)
 }
 
-// post sends the request and reads its answer.
-func post(ctx context.Context, target string, r *request.Request) (*sent, error) {
+// post sends the request, over a unix socket if one is named, and reads its answer.
+func post(ctx context.Context, target, socket string, r *request.Request) (*sent, error) {
 	ctx, cancel := context.WithTimeout(ctx, sendWithin)
 	defer cancel()
 	u, err := url.Parse(target)
@@ -252,7 +255,13 @@ func post(ctx context.Context, target string, r *request.Request) (*sent, error)
 	}
 	req.Header = r.Header
 	began := time.Now()
-	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	transport := http.DefaultTransport
+	if socket != "" {
+		transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		}, DisableKeepAlives: true}
+	}
+	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	response, err := client.Do(req)
 	if err != nil {
 		return nil, err

@@ -80,7 +80,18 @@ func reloadState(e *env, c *admin.ConfigStatus) string {
 	case c.LastReloadAt.IsZero():
 		return "none since the start"
 	case !c.LastReloadOK:
-		return e.out.paint(red, "refused") + fmt.Sprintf(" %s ago: %s", age(e.now(), c.LastReloadAt.Time), count(len(c.Problems), "problem", "problems"))
+		return e.out.paint(red, "refused") + fmt.Sprintf(" %s ago: %s", age(e.now(), c.LastReloadAt.Time), count(refusing(c.Problems), "problem", "problems"))
 	}
 	return age(e.now(), c.LastReloadAt.Time) + " ago"
+}
+
+// refusing is how many of what was found keep a configuration from being taken up.
+func refusing(found []admin.Diagnostic) int {
+	n := 0
+	for _, f := range found {
+		if f.Severity != "warning" {
+			n++
+		}
+	}
+	return n
 }

@@ -79,6 +79,7 @@ func (r *running) run(o daemon.Options) {
 	r.daemon, r.quick = d, quickly
 	r.client = admin.NewClient("unix:"+r.dir+"/admin.sock", "")
 	r.stop = sync.OnceValue(func() error {
+		http.DefaultClient.CloseIdleConnections() // one that never sent anything would be waited for
 		cancel()
 		defer quickly()
 		return <-done
