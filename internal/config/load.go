@@ -155,11 +155,14 @@ func (l *loader) masked(line string) string {
 	return line
 }
 
+// lineEnds are all that end a line in YAML 1.1, which is what the parser counts by.
+var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n")
+
 // parse makes nodes of one file and checks what every file must be. It returns nil when there
 // is nothing to go on with.
 func (l *loader) parse(name string, data []byte, readable bool) *yaml.Node {
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
-	src := &source{name: name, lines: strings.Split(strings.ReplaceAll(string(data), "\r\n", "\n"), "\n"), readable: readable, l: l}
+	src := &source{name: name, lines: strings.Split(lineEnds.Replace(string(data)), "\n"), readable: readable, l: l}
 	l.d.sources[name] = src
 	l.files = append(l.files, name)
 	l.digest = fmt.Appendf(l.digest, "%d:%s%d:%s", len(name), filepath.Base(name), len(data), data)

@@ -46,8 +46,7 @@ func (l *loader) expand(n Node, d *Diagnostics) Text {
 			length, value, problem := l.reference(rest, n)
 			if problem != "" {
 				d.Errorf(Text{Value: raw, node: n}.Span(i, i+length), "%s", problem)
-			}
-			if l.exposed(rest[2 : length-1]) {
+			} else if l.exposed(rest[2 : length-1]) {
 				t.exposed = append(t.exposed, rest[:length])
 			}
 			t.parts = append(t.parts, part{out.Len(), out.Len() + len(value), i, false})

@@ -80,13 +80,16 @@ func (n Node) at(offset int) Pos {
 		return pos
 	}
 	w := &walk{lines: src.lines, line: n.y.Line - 1, col: n.y.Column - 1, style: n.y.Style}
-	w.begin()
+	w.begin(n.y.Value)
 	for i, r := range n.y.Value {
 		w.settle(r)
 		if i >= offset {
-			return Pos{File: pos.File, Line: w.line + 1, Col: w.col + 1}
+			break
 		}
 		w.step(r)
+	}
+	if w.line >= len(w.lines) { // behind the end
+		return pos
 	}
 	return Pos{File: pos.File, Line: w.line + 1, Col: w.col + 1}
 }
@@ -103,46 +106,32 @@ type walk struct {
 func (w *walk) block() bool { return w.style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 }
 
 // begin moves to the first character of the content.
-func (w *walk) begin() {
+func (w *walk) begin(value string) {
 	switch {
 	case w.style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0:
 		w.col++
 	case w.block():
-		header := w.rest()
 		w.line++
-		w.indent = w.blockIndent(header)
+		w.indent = w.blockIndent(value)
 		w.col = w.indent
 	}
 }
 
-// blockIndent is the indentation of the first line that is not blank. An explicit indicator
-// says how much of it belongs to the block; then the least indented line decides.
-func (w *walk) blockIndent(header []rune) int {
-	explicit := false
-	for _, r := range header {
-		explicit = explicit || r >= '1' && r <= '9'
-		if r == '#' {
-			break
-		}
-	}
-	least := -1
-	for i := w.line; i < len(w.lines); i++ {
-		content := strings.TrimLeft(w.lines[i], " ")
-		if content == "" {
+// blockIndent is how much of each line's indentation belongs to the block: what the first line
+// that is not blank has in the source and not in the value.
+func (w *walk) blockIndent(value string) int {
+	for line := range strings.Lines(value) {
+		content := strings.TrimLeft(line, " ")
+		if content == "\n" || content == "" {
 			continue
 		}
-		indent := len(w.lines[i]) - len(content)
-		if !explicit {
-			return indent
-		}
-		if indent == 0 {
-			break
-		}
-		if least < 0 || indent < least {
-			least = indent
+		for i := w.line; i < len(w.lines); i++ {
+			if text := strings.TrimLeft(w.lines[i], " "); text != "" {
+				return max(0, len(w.lines[i])-len(text)-(len(line)-len(content)))
+			}
 		}
 	}
-	return max(least, 0)
+	return 0
 }
 
 // rest is what follows on the line.
