@@ -100,7 +100,15 @@ var announced = []string{"tests", "reload"}
 // Load reads, checks and compiles a configuration; it starts nothing. exposed says that the
 // deliveries' listener is reachable from other machines although the file does not (a socket
 // that was handed over). The Config is of use only when the diagnostics have no problems.
-func Load(o config.Options, exposed bool) (*Config, *config.Diagnostics) {
+func Load(o config.Options, exposed bool) (c *Config, d *config.Diagnostics) {
+	// A fault of ours must not end a daemon that only looks at an edit.
+	defer func() {
+		if r := recover(); r != nil {
+			c, d = nil, &config.Diagnostics{}
+			d.Errorf(config.Pos{File: o.Path}, "the configuration cannot be read, by a fault of this program: %v", r).
+				Hint("please report it with the file that caused it, without its secrets")
+		}
+	}()
 	file, d := config.Load(o)
 	if file == nil {
 		return nil, d
