@@ -49,7 +49,8 @@ func (c checkCmd) Run(e *env) error {
 		}
 	case result.OK:
 		d.Print(e.stdout, e.out.color)
-		fmt.Fprintf(e.stdout, "%s: %s, %d hooks, %d rules, digest %s\n", printable(e.config), e.out.paint(green, "ok"), result.Hooks, result.Rules, result.Digest)
+		fmt.Fprintf(e.stdout, "%s: %s, %s, %s, digest %s\n", printable(e.config), e.out.paint(green, "ok"),
+			count(result.Hooks, "hook", "hooks"), count(result.Rules, "rule", "rules"), result.Digest)
 	default:
 		d.Print(e.stdout, e.out.color)
 	}
