@@ -273,13 +273,13 @@ func (d *Daemon) serve(cancel context.CancelCauseFunc) (*servers, error) {
 	}), d.log)
 	bound := ingress.Bound(d.deliveries, d.options.Limits, d.booted.Server.Proxies)
 	s := &servers{deliveries: deliveries, admin: adminServer, bound: bound}
-	s.start(cancel, "deliveries", func() error {
+	s.start(&s.accepting, cancel, "deliveries", func() error {
 		if deliveries.TLSConfig != nil {
 			return deliveries.ServeTLS(bound, "", "")
 		}
 		return deliveries.Serve(bound)
 	})
-	s.start(cancel, "admin", func() error { return adminServer.Serve(d.adminSide) })
+	s.start(&s.running, cancel, "admin", func() error { return adminServer.Serve(d.adminSide) })
 	return s, nil
 }
 
@@ -287,11 +287,12 @@ func (d *Daemon) serve(cancel context.CancelCauseFunc) (*servers, error) {
 type servers struct {
 	deliveries, admin *http.Server
 	bound             *ingress.BoundListener // what deliveries accepts from
-	running           sync.WaitGroup         // the loops that accept connections
+	accepting         sync.WaitGroup         // the loop that accepts deliveries' connections
+	running           sync.WaitGroup         // and the admin side's
 }
 
-func (s *servers) start(cancel context.CancelCauseFunc, name string, serve func() error) {
-	s.running.Go(func() {
+func (s *servers) start(loop *sync.WaitGroup, cancel context.CancelCauseFunc, name string, serve func() error) {
+	loop.Go(func() {
 		if err := serve(); !errors.Is(err, net.ErrClosed) && !errors.Is(err, http.ErrServerClosed) {
 			cancel(fmt.Errorf("serve %s: %w", name, err))
 		}
@@ -308,6 +309,7 @@ func (d *Daemon) stopServers(s *servers, quick context.Context) {
 	if err := s.bound.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 		d.log.Warn("close listener", "error", err)
 	}
+	s.accepting.Wait() // from here on every connection there is has been counted
 	s.finishRequests(ctx)
 	for _, server := range []*http.Server{s.deliveries, s.admin} {
 		if err := server.Shutdown(ctx); err != nil {
