@@ -150,6 +150,15 @@ type Status struct {
 	NotReady  string       `json:"not_ready"` // why not, in words
 	// Jobs counts those that have not ended, by state.
 	Jobs map[job.State]int `json:"jobs"`
+	// Secrets are those of hooks that have several, while they are rotated.
+	Secrets []SecretStatus `json:"secrets"`
+}
+
+// SecretStatus is how one of a hook's secrets is used. Nothing of it is shown but its position.
+type SecretStatus struct {
+	Hook      string `json:"hook"`
+	Position  int    `json:"position"`   // from 0, as in the configuration
+	LastMatch Time   `json:"last_match"` // in this run of the daemon; null for never
 }
 
 // ConfigStatus is which configuration runs and how the last reload went.

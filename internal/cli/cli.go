@@ -39,6 +39,8 @@ type grammar struct {
 	Send    sendCmd    `cmd:"" group:"write" help:"Send a signed delivery to a hook, as the real sender would."`
 	Explain explainCmd `cmd:"" group:"write" help:"Say what the hooks would do with a request, and why."`
 
+	Providers providersCmd `cmd:"" group:"write" help:"List the senders known by name, or show one."`
+
 	Deliveries deliveriesCmd `cmd:"" group:"look" help:"List and show the deliveries that were taken in."`
 	Jobs       jobsCmd       `cmd:"" group:"look" help:"List and show jobs; retry and cancel them."`
 	Status     statusCmd     `cmd:"" group:"look" help:"Show how the daemon is."`

@@ -93,6 +93,9 @@ func (c explainCmd) explainRequest(e *env, conf *daemon.Config) (hook.Explanatio
 		return hook.Explanation{}, fail(fmt.Errorf("read %q: %w", c.Request, err), `a request file is {"method":"POST","url":"/path","headers":{},"body":""}`)
 	}
 	r.ReceivedAt = at
+	if r.Path == "" { // what a client asks for then
+		r.Path = "/"
+	}
 	h, params := conf.Hooks.Lookup(r.Path)
 	if h == nil {
 		return hook.Explanation{}, fail(fmt.Errorf("no hook has the path %q", r.Path), "the daemon would answer 404", "paths: "+paths(conf))
@@ -142,7 +145,7 @@ func (f requestFile) request() (*request.Request, error) {
 		return nil, err
 	}
 	r := &request.Request{
-		Method: f.Method, Path: u.Path, RawQuery: u.RawQuery, Host: u.Host, Header: http.Header{}, IP: netip.AddrFrom4([4]byte{127, 0, 0, 1}),
+		Scheme: u.Scheme, RawPath: u.EscapedPath(), Method: f.Method, Path: u.Path, RawQuery: u.RawQuery, Host: u.Host, Header: http.Header{}, IP: netip.AddrFrom4([4]byte{127, 0, 0, 1}),
 	}
 	if r.Method == "" {
 		r.Method = http.MethodPost

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/tenterhook/tenterhook/internal/admin"
 	"github.com/tenterhook/tenterhook/internal/job"
@@ -58,7 +59,31 @@ func showStatus(e *env, s *admin.Status) {
 		[2]string{"last reload", reloadState(e, &s.Config)},
 		[2]string{"needs a restart", printable(strings.Join(s.Config.NeedsRestart, ", "))},
 	)
+	for _, line := range secretAdvice(s, e.now()) {
+		fmt.Fprintln(e.stdout, printable(line))
+	}
 	e.problems(s.Config.Problems)
+}
+
+// unusedFor is how long a secret is not needed before it is said to be old.
+const unusedFor = 7 * 24 * time.Hour
+
+// secretAdvice says how a rotation of secrets goes.
+func secretAdvice(s *admin.Status, now time.Time) (lines []string) {
+	for _, secret := range s.Secrets {
+		name := fmt.Sprintf("secret %d of %s", secret.Position+1, secret.Hook)
+		switch since := now.Sub(s.StartedAt.Time); {
+		case !secret.LastMatch.IsZero() && now.Sub(secret.LastMatch.Time) < unusedFor:
+			lines = append(lines, fmt.Sprintf("%s last matched %s ago", name, age(now, secret.LastMatch.Time)))
+		case !secret.LastMatch.IsZero():
+			lines = append(lines, fmt.Sprintf("%s has not matched for %s: it can go", name, age(now, secret.LastMatch.Time)))
+		case since > unusedFor:
+			lines = append(lines, fmt.Sprintf("%s has not matched since the start %s ago: remove it, or look whether the sender uses it yet", name, age(now, s.StartedAt.Time)))
+		default:
+			lines = append(lines, fmt.Sprintf("%s has not matched since the start %s ago", name, age(now, s.StartedAt.Time)))
+		}
+	}
+	return lines
 }
 
 // liveJobs is how many jobs wait and run.

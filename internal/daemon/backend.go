@@ -74,7 +74,16 @@ func (b backend) Hooks() []admin.HookInfo {
 func (b backend) Status() admin.Status {
 	d := b.d
 	running, last := d.config.Load(), d.reloaded.Load()
+	secrets := []admin.SecretStatus{}
+	for _, h := range running.Hooks.Hooks() {
+		for i := range h.SecretCount() {
+			if h.SecretCount() > 1 {
+				secrets = append(secrets, admin.SecretStatus{Hook: h.Name, Position: i, LastMatch: admin.Time{Time: d.metrics.lastMatch(h.Name, i)}})
+			}
+		}
+	}
 	return admin.Status{
+		Secrets: secrets,
 		Version: d.options.Version, PID: os.Getpid(), StartedAt: admin.Time{Time: d.started},
 		Listen: []string{d.Addr().String()}, Store: d.booted.Store, Hooks: len(running.Hooks.Hooks()), Workers: d.booted.Workers,
 		Config: admin.ConfigStatus{

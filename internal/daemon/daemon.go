@@ -265,7 +265,7 @@ func (d *Daemon) serve(cancel context.CancelCauseFunc) (*servers, error) {
 		if err != nil {
 			return &servers{}, err
 		}
-		deliveries.TLSConfig = tlsConfig
+		deliveries.TLSConfig = d.askForCertificates(tlsConfig)
 	}
 	adminServer := admin.NewServer(admin.Handler(backend{d}, admin.Options{
 		Listen: d.AdminAddr().String(), Token: d.booted.Admin.Token.Reveal(), Hosts: d.booted.Admin.Hosts,

@@ -105,7 +105,8 @@ func TestDelivery_TheAnswerTable(t *testing.T) {
 		{what: "waits for the output", method: "POST", path: "/waits", status: 200, has: "<b>hi</b>", wantHeader: "Content-Type: text/html"},
 		{what: "undecodable", method: "POST", path: "/strict", body: `{"a":1,"a":2}`, header: map[string]string{"Content-Type": "application/json"}, status: 400, has: `"error"`},
 		{what: "undecodable, whatever the rules look at", method: "POST", path: "/told-no", body: `{"a":`, header: map[string]string{"Content-Type": "application/json"}, status: 400, has: `{"error":"body_undecodable"}`},
-		{what: "compressed", method: "POST", path: "/strict", body: `x`, header: map[string]string{"Content-Encoding": "gzip"}, status: 415, has: `"error"`},
+		{what: "compressed otherwise", method: "POST", path: "/strict", body: `x`, header: map[string]string{"Content-Encoding": "br"}, status: 415, has: `"error"`},
+		{what: "not compressed, though it says so", method: "POST", path: "/strict", body: `x`, header: map[string]string{"Content-Encoding": "gzip"}, status: 400, has: `"error"`},
 	} {
 		t.Run(tt.what, func(t *testing.T) {
 			a := r.send(tt.method, tt.path, tt.body, tt.header)

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"runtime"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,10 +26,20 @@ type metrics struct {
 	reloadOK   prometheus.Gauge
 	reloadAt   prometheus.Gauge
 	secretAt   *prometheus.GaugeVec
+
+	mu      sync.Mutex
+	matched map[secretOf]time.Time
+}
+
+// secretOf is a secret of the configuration, by hook and position.
+type secretOf struct {
+	hook     string
+	position int
 }
 
 func newMetrics(d *Daemon) *metrics {
 	m := &metrics{
+		matched:    map[secretOf]time.Time{},
 		registry:   prometheus.NewRegistry(),
 		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tenterhook_deliveries_total", Help: "Verified deliveries, by what became of them."}, []string{"hook", "outcome"}),
 		ack: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -81,6 +92,16 @@ func (m *metrics) Refused(hook, reason string) { m.refused.WithLabelValues(hook,
 // SecretMatched implements ingress.Observer.
 func (m *metrics) SecretMatched(hook string, position int) {
 	m.secretAt.WithLabelValues(hook, strconv.Itoa(position)).SetToCurrentTime()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.matched[secretOf{hook, position}] = time.Now()
+}
+
+// lastMatch is when a secret last verified a request of this run; zero for never.
+func (m *metrics) lastMatch(hook string, position int) time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.matched[secretOf{hook, position}]
 }
 
 // JobStarted implements worker.Observer.

@@ -52,6 +52,22 @@ func (c *certificate) tlsConfig() (*tls.Config, error) {
 	}, nil
 }
 
+// askForCertificates asks senders for a certificate while a hook wants one. Whether it is a right
+// one the hook decides: other hooks take senders without.
+func (d *Daemon) askForCertificates(plain *tls.Config) *tls.Config {
+	asking := plain.Clone()
+	asking.ClientAuth = tls.RequestClientCert
+	plain.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		for _, h := range d.hooks().Hooks() {
+			if h.WantsCertificate() {
+				return asking, nil
+			}
+		}
+		return nil, nil
+	}
+	return plain
+}
+
 func (c *certificate) get(now time.Time) *tls.Certificate {
 	c.mu.Lock()
 	defer c.mu.Unlock()

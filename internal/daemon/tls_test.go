@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"math/big"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -62,4 +63,72 @@ func TestTLS_ARenewedCertificateIsTakenUpAndAHalfWrittenOneIsNot(t *testing.T) {
 	})
 	must(t, os.WriteFile(keyFile, []byte(key), 0o600))
 	r.eventually("the renewed certificate", func() bool { return serial(t, addr) == 2 })
+}
+
+// authority signs certificates for clients.
+type authority struct {
+	key  *ecdsa.PrivateKey
+	cert *x509.Certificate
+	pem  string
+}
+
+func newAuthority(t *testing.T) *authority {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign, NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	must(t, err)
+	cert, err := x509.ParseCertificate(der)
+	must(t, err)
+	return &authority{key, cert, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))}
+}
+
+func (a *authority) client(t *testing.T, name string) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(2), DNSNames: []string{name}, NotAfter: time.Now().Add(time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &key.PublicKey, a.key)
+	must(t, err)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+func TestMTLS_OnlyTheNamedSendersCertificateIsTaken(t *testing.T) {
+	dir := shortDir(t)
+	cert, key := keyPair(t, 1)
+	write(t, filepath.Join(dir, "cert.pem"), cert)
+	write(t, filepath.Join(dir, "key.pem"), key)
+	ours, theirs := newAuthority(t), newAuthority(t)
+	write(t, filepath.Join(dir, "ca.pem"), ours.pem)
+	write(t, filepath.Join(dir, "hooks.yaml"), strings.Replace(header(dir), "drain: 10s", "drain: 10s, tls: {cert: cert.pem, key: key.pem}", 1)+`hooks:
+  - {name: by-certificate, path: /certificate, verify: {scheme: mtls, ca: ca.pem, names: [sender.example.com]}, run: "true"}
+  - {name: other, path: /other, verify: none, run: "true"}
+`)
+	r := startIn(t, dir)
+	post := func(path string, certificates ...tls.Certificate) int {
+		client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, Certificates: certificates}}} //nolint:gosec // the server's certificate is not the question
+		defer client.CloseIdleConnections()
+		response, err := client.Post("https://"+r.daemon.Addr().String()+path, "text/plain", strings.NewReader(path))
+		must(t, err)
+		_ = response.Body.Close()
+		return response.StatusCode
+	}
+	for _, tt := range []struct {
+		what, path   string
+		certificates []tls.Certificate
+		status       int
+	}{
+		{"the sender's", "/certificate", []tls.Certificate{ours.client(t, "sender.example.com")}, http.StatusAccepted},
+		{"another's of the same authority", "/certificate", []tls.Certificate{ours.client(t, "other.example.com")}, http.StatusUnauthorized},
+		{"the same name of another authority", "/certificate", []tls.Certificate{theirs.client(t, "sender.example.com")}, http.StatusUnauthorized},
+		{"none", "/certificate", nil, http.StatusUnauthorized},
+		{"none, at another hook", "/other", nil, http.StatusAccepted},
+	} {
+		if got := post(tt.path, tt.certificates...); got != tt.status {
+			t.Errorf("%s: answered %d, want %d", tt.what, got, tt.status)
+		}
+	}
 }

@@ -16,10 +16,11 @@ const maxNesting = 3
 // sourceChecker looks an expression over as it was written, so that what it says is said in the
 // language's own words. The first problem in the source is the one that is told.
 type sourceChecker struct {
-	src   string
-	scope Scope
-	uses  map[string]bool
-	err   *Error
+	src     string
+	scope   Scope
+	uses    map[string]bool
+	headers []string // that are named
+	err     *Error
 }
 
 func newChecker(src string, s Scope) *sourceChecker {
@@ -136,6 +137,11 @@ func (c *sourceChecker) call(n *ast.CallNode) {
 		return
 	}
 	c.uses[callee.Value] = true
+	if callee.Value == "header" && len(n.Arguments) == 1 {
+		if name, ok := n.Arguments[0].(*ast.StringNode); ok {
+			c.headers = append(c.headers, name.Value)
+		}
+	}
 	f := functions[callee.Value]
 	switch {
 	case f.run == nil:
@@ -163,6 +169,9 @@ func (c *sourceChecker) member(n *ast.MemberNode, defined []string) {
 	property, named := n.Property.(*ast.StringNode)
 	if !ok || !named || slices.Contains(defined, base.Value) {
 		return
+	}
+	if base.Value == "headers" {
+		c.headers = append(c.headers, property.Value)
 	}
 	known := fieldsOf(base.Value)
 	if len(known) == 0 || slices.Contains(known, property.Value) {

@@ -11,7 +11,7 @@ func TestCompile_RefusesWhatIsKnownToBeWrong(t *testing.T) {
 		{`evnt == "push"`, `evnt`, `unknown name "evnt"`, `did you mean "event"?`},
 		{`event == "push" && brnch == "main"`, `brnch`, `unknown name "brnch"`, `did you mean "branch"?`},
 		{`"ü" == event && Payload.x`, `Payload`, `unknown name "Payload"`, `did you mean "payload"?`},
-		{`whatever`, `whatever`, `unknown name "whatever"`, "names: actor, body, branch, changed_files, delivery, event, form, headers, hook, ip, method, params, path, payload, query, repo, sha, tag"},
+		{`whatever`, `whatever`, `unknown name "whatever"`, "names: actor, body, branch, changed_files, commits, delivery, event, form, headers, hook, ip, method, params, path, payload, query, repo, sha, tag"},
 		{`globb("x", branch)`, `globb`, `unknown function "globb"`, `did you mean "glob"?`},
 		{`glob("x")`, `glob`, "glob takes 2 arguments, found 1", `glob("docs/**", path)`},
 		{`now(1) > date("2026-01-01")`, `now`, "now takes no arguments, found 1", "now()"},

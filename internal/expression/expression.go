@@ -59,6 +59,7 @@ type Program struct {
 	scope  Scope
 	root   ast.Node // as it was written
 	uses   map[string]bool
+	named  []string // headers
 	code   *vm.Program
 	sites  sites
 
@@ -91,7 +92,7 @@ func Compile(src string, s Scope) (p *Program, err error) {
 	if err != nil {
 		return nil, err
 	}
-	p = &Program{source: src, scope: s, root: tree.Node, uses: check.uses, code: code, sites: g.sites}
+	p = &Program{source: src, scope: s, root: tree.Node, uses: check.uses, named: check.headers, code: code, sites: g.sites}
 	p.explained = sync.OnceValue(p.compileExplanation)
 	return p, nil
 }
@@ -211,6 +212,9 @@ func firstLine(s string) string {
 // uses in turn is known to Lets.Uses; branch and the like count as themselves, although most
 // are read from the payload.
 func (p *Program) Uses(name string) bool { return p.uses[name] }
+
+// Headers are the request's headers that the expression names, as it writes them.
+func (p *Program) Headers() []string { return p.named }
 
 // Source is the expression as it was compiled.
 func (p *Program) Source() string { return p.source }

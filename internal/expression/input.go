@@ -39,6 +39,7 @@ type Input struct {
 type GitFacts struct {
 	Branch, Tag, Repo, SHA, Actor string
 	ChangedFiles                  []string
+	Commits                       []any // mappings of id, message, author, added, modified and removed
 }
 
 // JobFacts are a job that has ended, for what follows it.

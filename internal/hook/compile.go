@@ -134,6 +134,9 @@ func compilePreset(h *Hook, spec *hookSpec, d *config.Diagnostics) {
 
 // compileRequest reads what a request must be like before it is verified.
 func compileRequest(h *Hook, spec *hookSpec, node config.Node, d *config.Diagnostics) {
+	if h.Provider != nil {
+		h.Methods = append(h.Methods, h.Provider.Methods...)
+	}
 	if len(spec.Methods) > 0 {
 		h.Methods = nil
 	}
@@ -144,7 +147,10 @@ func compileRequest(h *Hook, spec *hookSpec, node config.Node, d *config.Diagnos
 		}
 		h.Methods = append(h.Methods, m.Value)
 	}
-	formats := []string{string(request.FormatJSON), string(request.FormatForm), string(request.FormatXML), string(request.FormatText)}
+	var formats []string
+	for _, known := range request.Formats() {
+		formats = append(formats, string(known))
+	}
 	if f := spec.Parse.Value; f != "" {
 		if !slices.Contains(formats, f) {
 			suggest(d.Errorf(spec.Parse, "unknown body type %q", f), f, formats)

@@ -9,6 +9,7 @@ import (
 	"github.com/tenterhook/tenterhook/internal/config"
 	"github.com/tenterhook/tenterhook/internal/expression"
 	"github.com/tenterhook/tenterhook/internal/job"
+	"github.com/tenterhook/tenterhook/internal/verify"
 )
 
 // ruleSpec is what every rule may say beside its action.
@@ -133,6 +134,7 @@ func compileRule(h *Hook, name string, m *config.Map, node config.Node, scope ex
 	m.Close()
 	if spec.Match.Value != "" {
 		r.match = compileMatch(spec.Match, scope, d)
+		warnUnsigned(h, spec.Match, r.match, d)
 	} else if !node.Find("match").IsZero() {
 		d.Errorf(node.Find("match"), "match is empty").Hint("leave match out to take every delivery")
 	}
@@ -143,6 +145,26 @@ func compileRule(h *Hook, name string, m *config.Map, node config.Node, scope ex
 	r.Retry = compileRetry(spec.Retry, node.Find("retry"), r.Action.Retry(), d)
 	r.OnInterrupt = compileOnInterrupt(spec.OnInterrupt, r.Retry, d)
 	return r
+}
+
+// warnUnsigned warns of a rule that decides on a header the signature does not cover.
+func warnUnsigned(h *Hook, text config.Text, match *expression.Program, d *config.Diagnostics) {
+	signer, ok := h.verifier.(verify.HeaderSigner)
+	if !ok || match == nil {
+		return
+	}
+	covered := signer.SignedHeaders()
+	for _, name := range match.Headers() {
+		if slices.ContainsFunc(covered, func(s string) bool { return strings.EqualFold(s, name) }) {
+			continue
+		}
+		at := config.Placed(text)
+		if i := strings.Index(text.Value, name); i >= 0 {
+			at = text.Span(i, i+len(name))
+		}
+		d.Warnf(at, "header %s is not signed: whoever has one signed request can send it again with another value", name).
+			Hint("decide on payload, or on event where the sender's preset has it")
+	}
 }
 
 func compileMatch(text config.Text, scope expression.Scope, d *config.Diagnostics) *expression.Program {

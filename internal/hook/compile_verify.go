@@ -25,7 +25,7 @@ func compileVerify(h *Hook, spec *hookSpec, node config.Node, c Context, d *conf
 			Hint("a hook that anyone may call must write out verify: none")
 		return
 	default:
-		h.verifier, h.Scheme = compileScheme(spec.Verify, d)
+		h.verifier, h.Scheme = compileScheme(spec.Verify, c.Dir, false, d)
 	}
 	if h.verifier == nil {
 		return
@@ -39,6 +39,14 @@ func compileVerify(h *Hook, spec *hookSpec, node config.Node, c Context, d *conf
 // adjustPreset decodes a verify: mapping over the preset's own settings.
 func adjustPreset(h *Hook, spec *hookSpec, d *config.Diagnostics) {
 	if spec.Verify.IsZero() {
+		if checker, ok := h.verifier.(verify.Checker); ok && h.Provider.NeedsVerify {
+			for _, p := range checker.Check() {
+				problem := d.Errorf(spec.Provider, "provider %s needs verify: %s", h.Provider.Name, p.Message)
+				for _, hint := range p.Hints {
+					problem.Hint("%s", hint)
+				}
+			}
+		}
 		return
 	}
 	if spec.Verify.Kind() != config.KindMap {
@@ -55,7 +63,14 @@ func adjustPreset(h *Hook, spec *hookSpec, d *config.Diagnostics) {
 	}
 }
 
-func compileScheme(node config.Node, d *config.Diagnostics) (verify.Verifier, string) {
+// compileScheme makes the verifier a verify: mapping describes. One inside any: or all: may have
+// a secret of its own.
+func compileScheme(node config.Node, dir string, inside bool, d *config.Diagnostics) (verify.Verifier, string) {
+	for _, word := range []string{"any", "all"} {
+		if node.Kind() == config.KindMap && !node.Find(word).IsZero() {
+			return compileCombined(node, dir, word, d)
+		}
+	}
 	if node.Kind() == config.KindScalar {
 		word := node.Text(d)
 		kind, ok := verify.Lookup(word.Value)
@@ -79,10 +94,64 @@ func compileScheme(node config.Node, d *config.Diagnostics) (verify.Verifier, st
 	}
 	v := kind.New()
 	decoded := m.Decode(v)
+	if r, ok := v.(interface{ Resolve(dir string) }); ok {
+		r.Resolve(dir)
+	}
+	var own struct {
+		Secret []config.Secret `yaml:"secret"`
+	}
+	if inside {
+		m.Decode(&own)
+	}
 	if m.Close() && decoded {
 		reportProblems(v, node, d)
 	}
-	return v, kind.Name
+	if len(own.Secret) == 0 {
+		return v, kind.Name
+	}
+	var secrets [][]byte
+	for _, s := range own.Secret {
+		checkSecret(s, v, d)
+		secrets = append(secrets, s.Reveal())
+	}
+	return verify.Own{Verifier: v, Secrets: secrets}, kind.Name
+}
+
+// compileCombined makes the verifier of any: or all:.
+func compileCombined(node config.Node, dir, word string, d *config.Diagnostics) (verify.Verifier, string) {
+	m := node.Map(d)
+	list := m.Get(word)
+	m.Close()
+	var of []verify.Verifier
+	var names []string
+	for _, item := range list.List() {
+		v, name := compileScheme(item, dir, true, d)
+		if v == nil {
+			return nil, ""
+		}
+		if name == "none" {
+			d.Errorf(item, "none has no place in %s:", word)
+		}
+		of, names = append(of, v), append(names, name)
+	}
+	if len(of) == 0 {
+		d.Errorf(list, "%s: is a list of schemes", word).Hint("verify: {%s: [{scheme: hmac, header: X-Signature}, {scheme: basic, username: hooks}]}", word)
+		return nil, ""
+	}
+	name := word + " of " + strings.Join(names, ", ")
+	if word == "any" {
+		return verify.Any(of), name
+	}
+	return verify.All(of), name
+}
+
+func checkSecret(s config.Secret, v verify.Verifier, d *config.Diagnostics) {
+	checker, ok := v.(verify.SecretChecker)
+	if secret := s.Reveal(); ok && len(secret) > 0 {
+		if err := checker.CheckSecret(secret); err != nil {
+			d.Errorf(s, "%s", err.Error())
+		}
+	}
 }
 
 func schemeNames() []string {
@@ -112,7 +181,9 @@ func reportProblems(v verify.Verifier, node config.Node, d *config.Diagnostics) 
 }
 
 func compileSecrets(h *Hook, spec *hookSpec, c Context, d *config.Diagnostics) {
-	if !h.verifier.NeedsSecret() {
+	taker, takes := h.verifier.(verify.SecretTaker)
+	takes = takes && taker.TakesSecret()
+	if !h.verifier.NeedsSecret() && (!takes || len(spec.Secret) == 0) {
 		if len(spec.Secret) > 0 {
 			d.Errorf(spec.Secret[0], "%s has no use for a secret", h.Scheme).
 				Hint("remove secret:, or choose a scheme that checks it")
@@ -126,11 +197,7 @@ func compileSecrets(h *Hook, spec *hookSpec, c Context, d *config.Diagnostics) {
 	}
 	for _, s := range spec.Secret {
 		secret := s.Reveal()
-		if checker, ok := h.verifier.(verify.SecretChecker); ok && len(secret) > 0 {
-			if err := checker.CheckSecret(secret); err != nil {
-				d.Errorf(s, "%s", err.Error())
-			}
-		}
+		checkSecret(s, h.verifier, d)
 		if string(secret) == SampleSecret && c.Exposed {
 			d.Errorf(s, "the sample secret is public and refused on a listener that other machines can reach").
 				Hint("use one of your own: openssl rand -hex 32")

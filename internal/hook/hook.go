@@ -153,6 +153,9 @@ func (h *Hook) Sign(r *request.Request, now time.Time) error {
 // signature, a secret or a session.
 func (h *Hook) Withhold() []string { return h.withhold }
 
+// WantsCertificate reports whether the hook is verified by the sender's TLS certificate.
+func (h *Hook) WantsCertificate() bool { return verify.WantsCertificate(h.verifier) }
+
 // SecretCount returns how many secrets are configured.
 func (h *Hook) SecretCount() int { return len(h.secrets) }
 
@@ -177,6 +180,13 @@ func (h *Hook) Identify(r *request.Request) (Identity, error) {
 		}
 		id.Event = event
 	}
+	if h.Provider == nil {
+		kind, _, err := cloudEvent(r)
+		if err != nil {
+			return id, fmt.Errorf("find the event type: %w", err)
+		}
+		id.Event = kind
+	}
 	key, err := h.deliveryKey(r, id.Event)
 	if err != nil {
 		return id, fmt.Errorf("find the delivery key: %w", err)
@@ -196,6 +206,11 @@ func (h *Hook) deliveryKey(r *request.Request, event string) (string, error) {
 		}
 	} else if h.Provider != nil && h.Provider.Key != nil {
 		key, err := h.Provider.Key(r)
+		if err != nil || key != "" {
+			return key, err
+		}
+	} else if h.Provider == nil {
+		_, key, err := cloudEvent(r)
 		if err != nil || key != "" {
 			return key, err
 		}
@@ -234,10 +249,19 @@ func (h *Hook) input(r *request.Request, id Identity, delivery string) *expressi
 				return expression.GitFacts{}
 			}
 			g := h.Provider.Git(id.Event, payload)
-			return expression.GitFacts{Branch: g.Branch, Tag: g.Tag, Repo: g.Repo, SHA: g.SHA, Actor: g.Actor, ChangedFiles: g.ChangedFiles}
+			return expression.GitFacts{Branch: g.Branch, Tag: g.Tag, Repo: g.Repo, SHA: g.SHA, Actor: g.Actor, ChangedFiles: g.ChangedFiles, Commits: g.Commits}
 		}
 	}
 	return in
+}
+
+// Greet answers a sender's check of the address that nobody signs (Meta's hub.challenge), or
+// returns nil. It is called before Verify.
+func (h *Hook) Greet(r *request.Request) *provider.Answer {
+	if h.Provider == nil || h.Provider.Greeting == nil {
+		return nil
+	}
+	return h.Provider.Greeting(r, h.secrets)
 }
 
 // Handshake answers a sender's check of the address (Slack's url_verification), or returns nil
@@ -246,5 +270,5 @@ func (h *Hook) Handshake(r *request.Request) *provider.Answer {
 	if h.Provider == nil || h.Provider.Handshake == nil {
 		return nil
 	}
-	return h.Provider.Handshake(r)
+	return h.Provider.Handshake(r, h.secrets)
 }

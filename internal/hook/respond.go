@@ -106,6 +106,20 @@ type Answer struct {
 	Body   []byte
 }
 
+// Insisted is what the sender insists on being told of a delivery that was taken, and of its
+// duplicates; nil when the standard answer will do.
+func (h *Hook) Insisted() *Answer {
+	if h.Provider == nil || h.Provider.Accepted == nil {
+		return nil
+	}
+	a := h.Provider.Accepted
+	out := &Answer{Status: a.Status, Header: a.Header.Clone(), Body: append([]byte{}, a.Body...)}
+	if out.Header == nil {
+		out.Header = http.Header{}
+	}
+	return out
+}
+
 // Answer returns what respond: says for a stored delivery, or nil when the standard answer
 // stands. A body that cannot be evaluated leaves the standard answer: the delivery is stored,
 // and the sender must hear so.
@@ -115,7 +129,7 @@ func (h *Hook) Answer(r *request.Request, d *job.Delivery) *Answer {
 		a = h.Respond.ignored
 	}
 	if a == nil {
-		return nil
+		return h.Insisted()
 	}
 	out := &Answer{Status: a.status, Header: http.Header{}}
 	for name, value := range a.header {

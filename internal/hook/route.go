@@ -112,8 +112,8 @@ func checkPath(path string) string {
 		case i == 0:
 		case s == "." || s == "..":
 			return "must not contain . or .. segments"
-		case s == "" && path != "/":
-			return "must not contain empty segments or end with a slash"
+		case s == "" && path != "/" && i < strings.Count(path, "/"):
+			return "must not contain empty segments"
 		case isParam(s):
 			name := s[1 : len(s)-1]
 			if !isName(name) {

@@ -29,6 +29,18 @@ func clientIP(r *http.Request, proxies []netip.Prefix) netip.Addr {
 	return peer
 }
 
+// scheme is the scheme the sender used, "" when nobody who is believed says so: a proxy in front
+// of a plain listener usually took https.
+func (h *Handler) scheme(r *http.Request) string {
+	if r.TLS != nil {
+		return "https"
+	}
+	if said := r.Header.Get("X-Forwarded-Proto"); (said == "https" || said == "http") && trusted(peerIP(r.RemoteAddr), h.Proxies) {
+		return said
+	}
+	return ""
+}
+
 func trusted(ip netip.Addr, proxies []netip.Prefix) bool {
 	return slices.ContainsFunc(proxies, func(p netip.Prefix) bool { return p.Contains(ip) })
 }

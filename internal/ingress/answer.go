@@ -31,6 +31,10 @@ func (h *Handler) expect(hk *hook.Hook, jobs []job.Job) (wait func(context.Conte
 
 // answer tells the sender what became of a delivery that is on disk.
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request, hk *hook.Hook, req *request.Request, d *job.Delivery, receipt store.Receipt, wait func(context.Context) ([]Finished, bool)) {
+	if insisted := hk.Insisted(); receipt.Duplicate && insisted != nil {
+		writeAnswer(w, insisted.Status, insisted.Header, insisted.Body)
+		return
+	}
 	if receipt.Duplicate {
 		writeJSON(w, http.StatusOK, receiptBody{Status: string(job.Duplicate), Delivery: receipt.Delivery})
 		return

@@ -100,8 +100,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ip := clientIP(r, h.Proxies)
 	req := &request.Request{
+		Scheme: h.scheme(r), RawPath: r.URL.EscapedPath(),
 		Method: r.Method, Path: r.URL.Path, RawQuery: r.URL.RawQuery, Host: r.Host, Header: r.Header,
 		IP: ip, Params: params, ReceivedAt: started.UTC().Truncate(time.Millisecond), Format: hk.Format,
+	}
+	if r.TLS != nil {
+		req.Certificates = r.TLS.PeerCertificates
 	}
 	if no := h.admit(hk, req); no != nil {
 		h.refuse(w, r, hk, *no)
@@ -125,7 +129,7 @@ func (h *Handler) admit(hk *hook.Hook, req *request.Request) *refusal {
 		return &refusal{status: http.StatusMethodNotAllowed, word: "method_not_allowed", allow: hk.Methods}
 	case !hk.AllowsIP(req.IP):
 		return &refusal{status: http.StatusUnauthorized, word: "verification_failed", reason: "address is not in allow_ips"}
-	case req.Header.Get("Content-Encoding") != "" && req.Header.Get("Content-Encoding") != "identity":
+	case len(req.Header.Values("Content-Encoding")) > 1 || !knownEncoding(req.Header.Get("Content-Encoding")):
 		return &refusal{status: http.StatusUnsupportedMediaType, word: "unsupported_content_encoding"}
 	}
 	if hk.Rate != nil {
@@ -186,9 +190,14 @@ func readBody(body io.Reader, declared int64) ([]byte, error) {
 
 // take verifies, names, plans, stores and answers one whole request.
 func (h *Handler) take(w http.ResponseWriter, r *http.Request, hk *hook.Hook, req *request.Request, started time.Time) *refusal {
-	secret, err := hk.Verify(req, started)
-	if err != nil {
-		return &refusal{status: http.StatusUnauthorized, word: "verification_failed", reason: err.Error()}
+	if answer := hk.Greet(req); answer != nil {
+		writeAnswer(w, answer.Status, answer.Header, answer.Body)
+		h.Log.Info("check of the address answered", "hook", hk.Name, "status", answer.Status)
+		return nil
+	}
+	secret, no := h.verify(hk, req, started)
+	if no != nil {
+		return no
 	}
 	if secret >= 0 {
 		h.Observe.SecretMatched(hk.Name, secret)

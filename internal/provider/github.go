@@ -97,3 +97,6 @@ func githubGit(event string, payload any) Git {
 	}
 	return g
 }
+
+// SignedHeaders implements verify.HeaderSigner: GitHub signs the body alone.
+func (*githubVerifier) SignedHeaders() []string { return nil }

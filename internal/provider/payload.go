@@ -8,15 +8,22 @@ import (
 	"github.com/tenterhook/tenterhook/internal/request"
 )
 
-// at is the value at a path of names such as repository.full_name, or nil. Every payload is
+// at is the value at a path of names such as repository.full_name, and of places in lists, or nil. Every payload is
 // hostile until read: whatever is of another type than expected is as good as missing.
 func at(payload any, path string) any {
 	for name := range strings.SplitSeq(path, ".") {
-		object, ok := payload.(map[string]any)
-		if !ok {
+		switch within := payload.(type) {
+		case map[string]any:
+			payload = within[name]
+		case []any:
+			i, err := strconv.Atoi(name)
+			if err != nil || i < 0 || i >= len(within) {
+				return nil
+			}
+			payload = within[i]
+		default:
 			return nil
 		}
-		payload = object[name]
 	}
 	return payload
 }
@@ -44,6 +51,9 @@ type Git struct {
 	SHA          string   // the commit the branch or tag is at now; all zeros when it was deleted
 	Actor        string   // who did it, by login name
 	ChangedFiles []string // added, modified or removed by the listed commits; sorted, each once
+	// Commits are the listed ones, each a mapping of id, message, author, added, modified and
+	// removed, whatever the host calls them.
+	Commits []any
 }
 
 // pushed fills in what the hosts agree on: ref, after, and the files of the commits.
@@ -58,6 +68,9 @@ func (g *Git) pushed(payload any) {
 	g.SHA = text(payload, "after")
 	commits, _ := at(payload, "commits").([]any)
 	for _, commit := range commits {
+		if _, ok := commit.(map[string]any); ok {
+			g.commit(text(commit, "id"), text(commit, "message"), first(commit, "author.username", "author.name"), commit)
+		}
 		for _, how := range []string{"added", "modified", "removed"} {
 			files, _ := at(commit, how).([]any)
 			for _, file := range files {
@@ -69,6 +82,28 @@ func (g *Git) pushed(payload any) {
 	}
 	slices.Sort(g.ChangedFiles)
 	g.ChangedFiles = slices.Compact(g.ChangedFiles)
+}
+
+// maxCommits bounds what is taken from a payload: GitHub lists 2048 at most.
+const maxCommits = 2048
+
+// commit adds one; files is the host's own commit, where the lists of files are.
+func (g *Git) commit(id, message, author string, files any) {
+	if len(g.Commits) >= maxCommits {
+		return
+	}
+	one := map[string]any{"id": id, "message": message, "author": author}
+	for _, how := range []string{"added", "modified", "removed"} {
+		names := []any{}
+		list, _ := at(files, how).([]any)
+		for _, file := range list {
+			if name, ok := file.(string); ok {
+				names = append(names, name)
+			}
+		}
+		one[how] = names
+	}
+	g.Commits = append(g.Commits, one)
 }
 
 // first is the first text found at one of the paths.

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/request"
@@ -31,15 +32,33 @@ type Preset struct {
 	// is decoded over it.
 	Verifier func() verify.Verifier
 
+	// NeedsVerify says that a hook has to say more in verify: than the preset can know.
+	NeedsVerify bool
+
 	// Key is the delivery key: what the sender repeats when it sends the same delivery again. It
-	// is "" when the sender gave none. The error is a *request.DecodeError.
+	// is "" when the sender gave none, and nil when it never does: then the digest of the request
+	// is the key. The error is a *request.DecodeError.
 	Key func(*request.Request) (string, error)
 
-	// Event is the event type, "" when there is none. The error is a *request.DecodeError.
+	// Event is the event type, "" when there is none; nil when there never is. The error is a
+	// *request.DecodeError.
 	Event func(*request.Request) (string, error)
 
-	// Handshake answers a check of the address. A nil function or answer: it is a delivery.
-	Handshake func(*request.Request) *Answer
+	// Handshake answers a check of the address that is itself verified. A nil function or answer:
+	// it is a delivery.
+	Handshake func(r *request.Request, secrets [][]byte) *Answer
+
+	// Greeting answers a check of the address that nobody signs, before anything is verified: it
+	// tells nothing but what the request itself, or knowledge of a secret, gives. A nil function
+	// or answer: it is a delivery.
+	Greeting func(r *request.Request, secrets [][]byte) *Answer
+
+	// Methods are those the sender uses besides POST, to check the address.
+	Methods []string
+
+	// Accepted is what the sender insists on being told of a delivery that was taken; nil: the
+	// standard answer will do.
+	Accepted *Answer
 
 	OnDuplicate job.OnDuplicate
 	MaxBody     int64          // 0: the hook's own default
@@ -52,7 +71,7 @@ type Preset struct {
 	Samples []Sample
 
 	// Address writes id and event where the sender writes them, in headers or in the body. What
-	// is "" is left as it is. It is called before Verifier's Sign.
+	// is "" is left as it is. It is called before Verifier's Sign. nil: it writes neither.
 	Address func(r *request.Request, id, event string)
 }
 
@@ -126,6 +145,94 @@ func signature(prefix string, headers ...string) *verify.HMAC {
 	h := verify.NewHMAC()
 	h.Header, h.Prefix, h.Encoding, h.List = headers, &prefix, "hex-lower", false
 	return h
+}
+
+// base64Signature is signature in padded base64.
+func base64Signature(prefix string, headers ...string) *verify.HMAC {
+	h := signature(prefix, headers...)
+	h.Encoding = "base64"
+	return h
+}
+
+// pairs is an HMAC-SHA256 in a header of pairs, one of which is the timestamp that is signed
+// before the body.
+func pairs(header, timestampKey, signatureKey, signed string) *verify.HMAC {
+	h := verify.NewHMAC()
+	h.Header, h.Encoding = []string{header}, "hex-lower"
+	h.SignatureKey, h.Timestamp.Key, h.Signed = signatureKey, timestampKey, signed
+	return h
+}
+
+// adjusted changes a verifier's settings.
+func adjusted(h *verify.HMAC, change func(*verify.HMAC)) *verify.HMAC {
+	change(h)
+	return h
+}
+
+// stamped adds a timestamp's header, and what is signed with it.
+func stamped(h *verify.HMAC, header, unit string, tolerance time.Duration, signed string) *verify.HMAC {
+	h.Timestamp.Header, h.Timestamp.Unit, h.Timestamp.Tolerance, h.Signed = header, unit, tolerance, signed
+	return h
+}
+
+// hashed chooses another hash than SHA-256.
+func hashed(h *verify.HMAC, hash string) *verify.HMAC {
+	h.Hash = hash
+	return h
+}
+
+// listed lets the header list several signatures.
+func listed(h *verify.HMAC) *verify.HMAC {
+	h.List = true
+	return h
+}
+
+// tokenIn is a secret that is sent as it is.
+func tokenIn(header string) *verify.Token {
+	return &verify.Token{Source: verify.Source{Header: []string{header}}}
+}
+
+// place writes a value into a request that is about to be sent.
+type place func(r *request.Request, value string)
+
+func inHeader(names ...string) place {
+	return func(r *request.Request, value string) { setHeaders(r, value, names...) }
+}
+
+func inField(path string) place {
+	return func(r *request.Request, value string) { setField(r, path, value) }
+}
+
+func nowhere(*request.Request, string) {}
+
+// address is an Address that writes id and event each into its place.
+func address(id, event place) func(r *request.Request, i, e string) {
+	return func(r *request.Request, i, e string) {
+		event(r, e)
+		id(r, i)
+	}
+}
+
+// plainText is an answer that no browser reads as anything else.
+func plainText(text string) *Answer {
+	return &Answer{
+		Status: http.StatusOK,
+		Header: http.Header{"Content-Type": {"text/plain; charset=utf-8"}, "X-Content-Type-Options": {"nosniff"}},
+		Body:   []byte(text),
+	}
+}
+
+// jsonAnswer is an answer of one JSON value.
+func jsonAnswer(body string) *Answer {
+	return &Answer{Status: http.StatusOK, Header: http.Header{"Content-Type": {contentJSON}}, Body: []byte(body)}
+}
+
+// echo sends a challenge back, if it is one.
+func echo(challenge string) *Answer {
+	if challenge == "" || len(challenge) > maxChallenge {
+		return nil
+	}
+	return plainText(challenge)
 }
 
 // header is the first of the headers that is there, or "".

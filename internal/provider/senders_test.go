@@ -182,7 +182,7 @@ func TestForgejo_ItsOwnHeaders(t *testing.T) {
 
 func TestSlack_Handshake(t *testing.T) {
 	p := lookup(t, "slack")
-	got := p.Handshake(post(`{"type":"url_verification","challenge":"<b>c</b>"}`))
+	got := p.Handshake(post(`{"type":"url_verification","challenge":"<b>c</b>"}`), nil)
 	want := &Answer{Status: 200, Header: http.Header{"Content-Type": {"text/plain; charset=utf-8"}, "X-Content-Type-Options": {"nosniff"}}, Body: []byte("<b>c</b>")}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -191,7 +191,7 @@ func TestSlack_Handshake(t *testing.T) {
 		`{"type":"event_callback","challenge":"c"}`, `{"type":"url_verification"}`, `{"type":"url_verification","challenge":{}}`,
 		`{"event":{"type":"url_verification","challenge":"c"}}`, `{"type":"url_verification","challenge":"` + strings.Repeat("c", 1025) + `"}`, `{`, ``,
 	} {
-		if p.Handshake(post(body)) != nil {
+		if p.Handshake(post(body), nil) != nil {
 			t.Errorf("%.60s is answered", body)
 		}
 	}

@@ -2,7 +2,6 @@ package provider
 
 import (
 	"bytes"
-	"net/http"
 	"net/url"
 
 	"github.com/tenterhook/tenterhook/internal/job"
@@ -48,23 +47,12 @@ func slackSignature() *verify.HMAC {
 const maxChallenge = 1 << 10
 
 // slackHandshake sends the challenge back as text that no browser reads as anything else.
-func slackHandshake(r *request.Request) *Answer {
+func slackHandshake(r *request.Request, _ [][]byte) *Answer {
 	payload, err := r.Payload()
 	if err != nil || text(payload, "type") != "url_verification" {
 		return nil
 	}
-	challenge := text(payload, "challenge")
-	if challenge == "" || len(challenge) > maxChallenge {
-		return nil
-	}
-	return &Answer{
-		Status: http.StatusOK,
-		Header: http.Header{
-			"Content-Type":           {"text/plain; charset=utf-8"},
-			"X-Content-Type-Options": {"nosniff"},
-		},
-		Body: []byte(challenge),
-	}
+	return echo(text(payload, "challenge"))
 }
 
 // addressSlack writes into whichever of Slack's shapes the body has. An interaction is JSON inside

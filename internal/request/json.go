@@ -24,6 +24,7 @@ func (n Number) MarshalJSON() ([]byte, error) { return []byte(n), nil }
 const (
 	maxDepth  = 64
 	maxNodes  = 100_000
+	maxLines  = 10_000
 	maxFields = 1000
 	maxParts  = 32
 )
@@ -52,6 +53,25 @@ func decodeJSON(body []byte) (any, error) {
 		return nil, errors.New("there is more after the value")
 	}
 	return v, nil
+}
+
+// decodeLines reads JSON values between line ends; empty lines are none.
+func decodeLines(body []byte) (any, error) {
+	out := []any{}
+	for line := range bytes.Lines(body) {
+		if line = bytes.TrimSpace(line); len(line) == 0 {
+			continue
+		}
+		if len(out) >= maxLines {
+			return nil, errWide
+		}
+		v, err := decodeJSON(line)
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", len(out)+1, err)
+		}
+		out = append(out, v)
+	}
+	return out, nil
 }
 
 // decoders keep their tables of names between bodies.

@@ -4,12 +4,14 @@
 package request
 
 import (
+	"crypto/x509"
 	"fmt"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Format is how a body is read. The zero Format goes by the Content-Type.
@@ -22,20 +24,31 @@ const (
 	FormatXML       Format = "xml"
 	FormatText      Format = "text"
 	FormatMultipart Format = "multipart"
+	FormatLines     Format = "jsonl" // one JSON value on each line
 )
+
+// Formats lists them.
+func Formats() []Format {
+	return []Format{FormatJSON, FormatLines, FormatForm, FormatMultipart, FormatXML, FormatText}
+}
 
 // Request is one request. It belongs to one goroutine.
 type Request struct {
-	Method     string
-	Path       string // decoded, as routed
-	RawQuery   string
-	Host       string
-	Header     http.Header
-	IP         netip.Addr
-	Params     map[string]string // of the path
-	Body       []byte            // raw, whole
-	ReceivedAt time.Time
-	Format     Format
+	Scheme  string // https or http as the sender used it; "" when that is not known
+	RawPath string // the path as it was sent, escapes and all; "" when it is Path's usual form
+	// Certificates are those of the sender's TLS connection, its own first; nothing of them has
+	// been checked.
+	Certificates []*x509.Certificate
+	Method       string
+	Path         string // decoded, as routed
+	RawQuery     string
+	Host         string
+	Header       http.Header
+	IP           netip.Addr
+	Params       map[string]string // of the path
+	Body         []byte            // raw, whole
+	ReceivedAt   time.Time
+	Format       Format
 
 	payload      any
 	payloadErr   error
@@ -63,9 +76,10 @@ func (e *DecodeError) Unwrap() error { return e.Err }
 // JSON objects are map[string]any, lists []any, integers int64 and fractions float64, and either
 // is a Number when these would lose digits. A form is a map from names to strings, or to lists
 // of them when a name repeats; one that holds nothing but payload={…} is that JSON object. Files
-// of a multipart form are maps of filename, content_type, size and, when it is text, content.
+// of a multipart form are maps of filename, content_type, size and, when it is text, content. JSON
+// lines are a list.
 // XML is nested maps: attributes as "@name", text as "#text", and an element with nothing but
-// text is that text. Text is a string.
+// text is that text. Text is a string; a body that nobody says is text, and that is none, is nil.
 func (r *Request) Payload() (any, error) {
 	if !r.payloadKnown {
 		r.payload, r.payloadErr = Decode(r.Format, r.Header.Get("Content-Type"), r.Body)
@@ -130,7 +144,11 @@ func Decode(f Format, contentType string, body []byte) (any, error) {
 	if len(body) == 0 {
 		return nil, nil
 	}
+	declared := f
 	f = format(f, contentType, body)
+	if f == FormatText && declared == "" && !isText(contentType) && !utf8.Valid(body) {
+		return nil, nil // nobody said that it is text: there is nothing to parse
+	}
 	var payload any
 	var err error
 	switch f {
@@ -142,6 +160,8 @@ func Decode(f Format, contentType string, body []byte) (any, error) {
 		payload, err = decodeMultipart(contentType, body)
 	case FormatXML:
 		payload, err = decodeXML(body)
+	case FormatLines:
+		payload, err = decodeLines(body)
 	default:
 		payload, err = decodeText(body)
 	}
@@ -165,6 +185,8 @@ func format(configured Format, contentType string, body []byte) Format {
 	switch {
 	case media == "application/json" || strings.HasSuffix(media, "+json") || media == "text/json":
 		return FormatJSON
+	case media == "application/x-ndjson" || media == "application/jsonl" || media == "application/json-lines" || media == "application/x-jsonlines":
+		return FormatLines
 	case media == "application/x-www-form-urlencoded":
 		if looksLikeJSON(body) {
 			return FormatJSON // curl -d sends JSON under this type; a form never begins so
@@ -181,6 +203,8 @@ func format(configured Format, contentType string, body []byte) Format {
 	}
 	return FormatText
 }
+
+func isText(contentType string) bool { return strings.HasPrefix(strings.ToLower(contentType), "text/") }
 
 func looksLikeJSON(body []byte) bool {
 	for _, c := range body {

@@ -2,6 +2,14 @@ package verify
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	crand "crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -27,6 +35,9 @@ func BenchmarkVerify(b *testing.B) {
 		{"token", token("X-Token"), "key"},
 		{"bearer", &Bearer{}, "key"},
 		{"basic", &Basic{Username: "hooks"}, "key"},
+		{"digest", adjustedDigest(), "key"},
+		{"jwt-hs256", NewJWT(), "key"},
+		{"any", Any{inHeader(), &Bearer{}}, "key"},
 	} {
 		b.Run(bm.name, func(b *testing.B) {
 			r := signed(b, bm.v, post(string(bytes.Repeat([]byte("x"), 10_000))), bm.secret)
@@ -38,6 +49,57 @@ func BenchmarkVerify(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+func adjustedDigest() *HMAC {
+	d := NewDigest()
+	d.Header = []string{"X-Signature"}
+	return d
+}
+
+func BenchmarkVerify_PublicKeys(b *testing.B) {
+	body := string(bytes.Repeat([]byte("x"), 10_000))
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	e := NewEd25519()
+	e.Header = []string{"X-Sig"}
+	r := post(body)
+	if err := e.Sign(r, []byte(hex.EncodeToString(private)), now); err != nil {
+		b.Fatal(err)
+	}
+	b.Run("ed25519", func(b *testing.B) { verifies(b, e, r, hex.EncodeToString(public)) })
+
+	k, err := ecdsa.GenerateKey(elliptic.P256(), crand.Reader)
+	if err != nil {
+		b.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(&k.PublicKey)
+	if err != nil {
+		b.Fatal(err)
+	}
+	sum := sha256.Sum256([]byte(body))
+	signature, err := ecdsa.SignASN1(crand.Reader, k, sum[:])
+	if err != nil {
+		b.Fatal(err)
+	}
+	c := NewECDSA()
+	c.Header = []string{"X-Sig"}
+	b.Run("ecdsa", func(b *testing.B) {
+		verifies(b, c, post(body, "X-Sig: "+base64.StdEncoding.EncodeToString(signature)), base64.StdEncoding.EncodeToString(der))
+	})
+}
+
+func verifies(b *testing.B, v Verifier, r *request.Request, secret string) {
+	b.Helper()
+	list := secrets(secret)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := v.Verify(r, list, now); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 

@@ -40,7 +40,7 @@ func SetField(r *request.Request, path, value string) error {
 // replace gives r another query and body, and forgets what was parsed of the old ones.
 func replace(r *request.Request, query string, body []byte) {
 	*r = request.Request{
-		Method: r.Method, Path: r.Path, RawQuery: query, Host: r.Host, Header: r.Header, IP: r.IP,
+		Scheme: r.Scheme, RawPath: r.RawPath, Method: r.Method, Path: r.Path, RawQuery: query, Host: r.Host, Header: r.Header, IP: r.IP,
 		Params: r.Params, Body: body, ReceivedAt: r.ReceivedAt, Format: r.Format,
 	}
 }

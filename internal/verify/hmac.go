@@ -1,7 +1,9 @@
 package verify
 
 import (
+	"cmp"
 	"crypto/hmac"
+	"crypto/md5" //nolint:gosec // as above
 	"crypto/rand"
 	"crypto/sha1" //nolint:gosec // senders that know nothing better; as HMAC it is not broken
 	"crypto/sha256"
@@ -19,14 +21,20 @@ func init() {
 	register(Kind{
 		Name: "hmac",
 		Doc: `A keyed hash of the body, and of more if the sender says so.
-Keys: one of header (a name, or a list tried in order), query and field; hash (sha256; sha1, sha384,
-sha512); encoding (hex, hex-lower, base64, base64url); prefix ("sha256="; when it is not given, the
+Keys: one of header (a name, or a list tried in order), query and field; hash (sha256; md5, sha1,
+sha384, sha512); encoding (hex, hex-lower, base64, base64url); prefix ("sha256="; when it is not given, the
 hash's name and = may stand there); signed ("{body}"; placeholders {body} {timestamp} {id} {method}
-{url} {path} {query} {header:NAME} {query:NAME} {field:a.b}); timestamp (header or key, unit s or ms,
-tolerance 5m); tolerance (short for the timestamp's); id (header); signature_key (v1 in a header of
+{url} {path} {query} {form} {body_sha256} {header:NAME} {query:NAME} {field:a.b}); timestamp (header,
+key or field, unit s, ms, rfc3339 or http-date, tolerance 5m); tolerance (short for the timestamp's); id (header); signature_key (v1 in a header of
 pairs such as t=…,v1=…); list (true: several signatures may be listed, any may match);
 secret_encoding (utf8, hex, base64).`,
 		New: func() Verifier { return NewHMAC() },
+	})
+	register(Kind{
+		Name: "digest",
+		Doc: `A plain hash of the secret and of what the sender signed, for senders that do not know HMAC.
+Keys: those of hmac; signed has {secret} ("{secret}{body}").`,
+		New: func() Verifier { return NewDigest() },
 	})
 }
 
@@ -50,7 +58,32 @@ type HMAC struct {
 	ID             ID             `yaml:"id"`
 	SecretEncoding string         `yaml:"secret_encoding"`
 
+	// Separator is between the pairs that Sign writes; "" is a comma. Both kinds are read.
+	Separator string `yaml:"-"`
+
 	withhold []string
+	plain    bool // a hash of the content, which has the secret in it
+	messages Messages
+}
+
+// Messages makes what a sender signed of a request whose timestamp and id are known. There are
+// several when the sender may have seen the request's address in another form; any may match.
+type Messages func(r *request.Request, timestamp, id string) ([][]byte, error)
+
+// maxMessages bounds what is tried for each secret.
+const maxMessages = 16
+
+// Over replaces the template by a function, for what no template says.
+func (h *HMAC) Over(m Messages) *HMAC {
+	h.messages = m
+	return h
+}
+
+// NewDigest is SHA-256 of secret and body in hex, with nowhere to look yet.
+func NewDigest() *HMAC {
+	h := NewHMAC()
+	h.plain, h.Signed = true, "{secret}{body}"
+	return h
 }
 
 // ID says which header holds the id that is signed as {id}.
@@ -76,6 +109,7 @@ type hashKind struct {
 }
 
 var hashKinds = []hashKind{
+	{"md5", md5.Size, md5.New},
 	{"sha1", sha1.Size, sha1.New},
 	{"sha256", sha256.Size, sha256.New},
 	{"sha384", sha512.Size384, sha512.New384},
@@ -148,17 +182,24 @@ func (h *HMAC) content(r *request.Request, stamp, place string) (*content, time.
 
 func (h *HMAC) match(r *request.Request, secrets [][]byte, sent *signatures, kind hashKind, c *content) (int, error) {
 	match := -1
+	var messages [][]byte
+	if h.messages != nil {
+		made, err := h.messages(r, c.timestamp, c.id)
+		if err != nil {
+			return -1, err
+		}
+		messages = made[:min(len(made), maxMessages)]
+	}
 	for i, secret := range secrets {
 		key, err := decodeSecret(secret, h.SecretEncoding)
 		if err != nil {
 			continue // refused at load; here it can only be one that never verifies
 		}
-		mac := hmac.New(kind.new, key)
-		if err := c.write(mac, r); err != nil {
+		found, err := h.made(r, key, sent, kind, c, messages)
+		if err != nil {
 			return -1, err
 		}
-		var buf [maxSize]byte
-		if sent.have(mac.Sum(buf[:0])) && match < 0 {
+		if found && match < 0 {
 			match = i
 		}
 	}
@@ -166,6 +207,35 @@ func (h *HMAC) match(r *request.Request, secrets [][]byte, sent *signatures, kin
 		return -1, errMismatch
 	}
 	return match, nil
+}
+
+// made reports whether one of the signatures sent was made with the key.
+func (h *HMAC) made(r *request.Request, key []byte, sent *signatures, kind hashKind, c *content, messages [][]byte) (found bool, err error) {
+	mac := h.hasher(kind, key, c)
+	var buf [maxSize]byte
+	if h.messages == nil {
+		if err := c.write(mac, r); err != nil {
+			return false, err
+		}
+		return sent.have(mac.Sum(buf[:0])), nil
+	}
+	for _, m := range messages {
+		mac.Reset()
+		_, _ = mac.Write(m)
+		if sent.have(mac.Sum(buf[:0])) {
+			found = true
+		}
+	}
+	return found, nil
+}
+
+// hasher is what the content is written to. A plain hash gets the key with the content.
+func (h *HMAC) hasher(kind hashKind, key []byte, c *content) hash.Hash {
+	if h.plain {
+		c.secret = key
+		return kind.new()
+	}
+	return hmac.New(kind.new, key)
 }
 
 func (h *HMAC) tolerance() time.Duration {
@@ -273,8 +343,8 @@ func (h *HMAC) Sign(r *request.Request, secret []byte, now time.Time) error {
 		return err
 	}
 	c := &content{template: h.Signed, timestamp: h.Timestamp.format(now)}
-	if h.Timestamp.Header != "" {
-		setHeader(r, h.Timestamp.Header, c.timestamp)
+	if err := h.Timestamp.set(r, c.timestamp); err != nil {
+		return err
 	}
 	if h.ID.Header != "" {
 		if c.id = r.Header.Get(h.ID.Header); c.id == "" {
@@ -282,9 +352,17 @@ func (h *HMAC) Sign(r *request.Request, secret []byte, now time.Time) error {
 			setHeader(r, h.ID.Header, c.id)
 		}
 	}
-	mac := hmac.New(kind.new, key)
-	if err := c.write(mac, r); err != nil {
-		return err
+	mac := h.hasher(kind, key, c)
+	if h.messages == nil {
+		if err := c.write(mac, r); err != nil {
+			return err
+		}
+	} else {
+		messages, err := h.messages(r, c.timestamp, c.id)
+		if err != nil {
+			return err
+		}
+		_, _ = mac.Write(messages[0])
 	}
 	return h.set(r, h.written(sign(mac.Sum(nil), h.Encoding), c.timestamp))
 }
@@ -293,7 +371,7 @@ func (h *HMAC) Sign(r *request.Request, secret []byte, now time.Time) error {
 func (h *HMAC) written(signature, stamp string) string {
 	switch {
 	case h.SignatureKey != "" && h.Timestamp.Key != "":
-		return h.Timestamp.Key + "=" + stamp + "," + h.SignatureKey + "=" + signature
+		return h.Timestamp.Key + "=" + stamp + cmp.Or(h.Separator, ",") + h.SignatureKey + "=" + signature
 	case h.SignatureKey != "":
 		return h.SignatureKey + "=" + signature
 	case h.Prefix != nil:
@@ -307,6 +385,18 @@ func (h *HMAC) Withhold() []string { return slices.Concat(h.Header, h.withhold) 
 
 // NeedsSecret is true.
 func (*HMAC) NeedsSecret() bool { return true }
+
+// SignedHeaders implements HeaderSigner.
+func (h *HMAC) SignedHeaders() []string {
+	names := signedHeaders(h.Signed)
+	if has(h.Signed, "timestamp") && h.Timestamp.Header != "" {
+		names = append(names, h.Timestamp.Header)
+	}
+	if has(h.Signed, "id") && h.ID.Header != "" {
+		names = append(names, h.ID.Header)
+	}
+	return names
+}
 
 // CheckSecret finds a secret that secret_encoding cannot read.
 func (h *HMAC) CheckSecret(secret []byte) error {
@@ -325,7 +415,7 @@ func (h *HMAC) Check() []Problem {
 		oneOf(h.Hash, hashes, "hash"),
 		oneOf(h.Encoding, encodings, "encoding"),
 		oneOf(h.SecretEncoding, secretEncodings, "secret_encoding"),
-		checkTemplate(h.Signed),
+		checkTemplate(h.Signed, h.plain),
 		h.Timestamp.check(h.SignatureKey != "", has(h.Signed, "timestamp")),
 		h.checkReading(),
 		h.checkSigned(),
@@ -373,6 +463,9 @@ func (h *HMAC) checkSigned() (problems []Problem) {
 	}
 	if has(h.Signed, "id") && h.ID.Header == "" {
 		add("signed has {id}, but nothing says where it is", "id: {header: X-Id}")
+	}
+	if h.plain && !has(h.Signed, "secret") {
+		add("signed has no {secret}: anyone could make the hash")
 	}
 	if h.Field != "" && has(h.Signed, "body") {
 		add("a signature inside the body cannot sign {body}", `signed: "{field:a.b}"`)

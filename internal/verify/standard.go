@@ -235,6 +235,11 @@ func (*Standard) Withhold() []string { return []string{"Webhook-Signature", "Svi
 // NeedsSecret is true.
 func (*Standard) NeedsSecret() bool { return true }
 
+// SignedHeaders implements HeaderSigner.
+func (*Standard) SignedHeaders() []string {
+	return []string{"webhook-id", "webhook-timestamp", "svix-id", "svix-timestamp"}
+}
+
 // Check finds what is wrong with the settings.
 func (s *Standard) Check() []Problem {
 	if err := checkTolerance(s.Tolerance); err != nil {

@@ -3,6 +3,8 @@ package verify
 import (
 	"errors"
 	"fmt"
+	"math"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -17,19 +19,25 @@ const DefaultTolerance = 5 * time.Minute
 const (
 	seconds      = "s"
 	milliseconds = "ms"
+	rfc3339      = "rfc3339"
+	httpDate     = "http-date"
 )
+
+// NoAge is the tolerance of a timestamp that is signed and whose age says nothing.
+const NoAge = time.Duration(math.MaxInt64)
 
 // Timestamp says where the time of signing is, and how far from now it may be, past or future.
 // What is signed is the text as it was sent.
 type Timestamp struct {
 	Header    string        `yaml:"header"`    // name, or
 	Key       string        `yaml:"key"`       // key in a header of pairs: t of t=1700000000,v1=…
+	Field     string        `yaml:"field"`     // of the body, which is signed
 	Tolerance time.Duration `yaml:"tolerance"` // the edge is inside; with unit s, parts of a second do not count
-	Unit      string        `yaml:"unit"`      // s or ms since 1970
+	Unit      string        `yaml:"unit"`      // s or ms since 1970, rfc3339, http-date
 	Required  bool          `yaml:"required"`  // false: a request without one passes, if it is not signed
 }
 
-func (t *Timestamp) used() bool { return t.Header != "" || t.Key != "" }
+func (t *Timestamp) used() bool { return t.Header != "" || t.Key != "" || t.Field != "" }
 
 // text is the timestamp as it was sent; pair is what the signature's header had under Key. Both
 // are "" when there is none and none is needed.
@@ -39,6 +47,8 @@ func (t *Timestamp) text(r *request.Request, pair, place string) (string, error)
 		return "", fmt.Errorf("%s has no timestamp %s=", place, t.Key)
 	case t.Key != "":
 		return pair, nil
+	case t.Field != "":
+		return fieldValue(r, t.Field)
 	case t.Header == "":
 		return "", nil
 	}
@@ -48,9 +58,23 @@ func (t *Timestamp) text(r *request.Request, pair, place string) (string, error)
 	return headerValue(r, t.Header)
 }
 
-// moment reads a timestamp of digits only. Values past the year 5000 are refused: they are
-// another unit, or an attempt at an overflow.
+// moment reads a timestamp: a date, or digits only. Digits past the year 5000 are refused: they
+// are another unit, or an attempt at an overflow.
 func (t *Timestamp) moment(text string) (time.Time, error) {
+	switch t.Unit {
+	case rfc3339:
+		at, err := time.Parse(time.RFC3339Nano, text)
+		if err != nil {
+			return time.Time{}, errors.New("timestamp is not a time such as 2026-01-02T15:04:05Z")
+		}
+		return at, nil
+	case httpDate:
+		at, err := http.ParseTime(text)
+		if err != nil {
+			return time.Time{}, errors.New("timestamp is not a time such as Fri, 02 Jan 2026 15:04:05 GMT")
+		}
+		return at, nil
+	}
 	unit, limit, read := "seconds", int64(1e11), func(v int64) time.Time { return time.Unix(v, 0) }
 	if t.Unit == milliseconds {
 		unit, limit, read = "milliseconds", 1e14, time.UnixMilli
@@ -73,8 +97,11 @@ func (t *Timestamp) moment(text string) (time.Time, error) {
 // fresh compares at the timestamp's own resolution.
 func (t *Timestamp) fresh(at, now time.Time, tolerance time.Duration) error {
 	resolution := time.Second
-	if t.Unit == milliseconds {
+	switch t.Unit {
+	case milliseconds:
 		resolution = time.Millisecond
+	case rfc3339:
+		resolution = time.Nanosecond
 	}
 	off := now.Truncate(resolution).Sub(at).Abs()
 	if off > tolerance {
@@ -85,10 +112,26 @@ func (t *Timestamp) fresh(at, now time.Time, tolerance time.Duration) error {
 
 // format is now as the sender writes it.
 func (t *Timestamp) format(now time.Time) string {
-	if t.Unit == milliseconds {
+	switch t.Unit {
+	case milliseconds:
 		return strconv.FormatInt(now.UnixMilli(), 10)
+	case rfc3339:
+		return now.UTC().Format(time.RFC3339Nano)
+	case httpDate:
+		return now.UTC().Format(http.TimeFormat)
 	}
 	return strconv.FormatInt(now.Unix(), 10)
+}
+
+// set writes the timestamp where text finds it, if that is not the signature's own header.
+func (t *Timestamp) set(r *request.Request, text string) error {
+	switch {
+	case t.Header != "":
+		setHeader(r, t.Header, text)
+	case t.Field != "":
+		return SetField(r, t.Field, text)
+	}
+	return nil
 }
 
 func (t *Timestamp) check(inPairs, signed bool) []Problem {
@@ -99,8 +142,8 @@ func (t *Timestamp) check(inPairs, signed bool) []Problem {
 	if t.Header != "" {
 		problems = append(problems, checkHeaderName(t.Header, "timestamp", "header")...)
 	}
-	if t.Header != "" && t.Key != "" {
-		add("key", "only one of header and key can be given")
+	if t.Header != "" && t.Key != "" || t.Field != "" && (t.Header != "" || t.Key != "") {
+		add("key", "only one of header, key and field can be given")
 	}
 	if t.Key != "" && !inPairs {
 		add("key", "a timestamp's key needs signature_key: both are in the same header", "signature_key: v1")
@@ -111,7 +154,7 @@ func (t *Timestamp) check(inPairs, signed bool) []Problem {
 	if err := checkTolerance(t.Tolerance); err != nil {
 		add("tolerance", err.Error())
 	}
-	return append(problems, oneOf(t.Unit, []string{seconds, milliseconds}, "timestamp", "unit")...)
+	return append(problems, oneOf(t.Unit, []string{seconds, milliseconds, rfc3339, httpDate}, "timestamp", "unit")...)
 }
 
 // checkTolerance has no upper bound: with a long one, the delivery key alone stops replays.

@@ -155,7 +155,7 @@ func TestKinds_AreCompleteAndSafeByDefault(t *testing.T) {
 		if k.Doc == "" {
 			t.Errorf("%s has no Doc", k.Name)
 		}
-		if v.NeedsSecret() == (k.Name == "none") {
+		if v.NeedsSecret() == (k.Name == "none" || k.Name == "mtls") {
 			t.Errorf("%s: NeedsSecret is %t", k.Name, v.NeedsSecret())
 		}
 		if _, err := v.Verify(post("{}"), secrets("key"), now); (err == nil) != (k.Name == "none") {
@@ -165,7 +165,7 @@ func TestKinds_AreCompleteAndSafeByDefault(t *testing.T) {
 			t.Errorf("Lookup(%q) found %q, %t", k.Name, found.Name, ok)
 		}
 	}
-	if got := strings.Join(names, " "); got != "basic bearer hmac none token" {
+	if got := strings.Join(names, " "); got != "basic bearer digest ecdsa ed25519 hmac jwt mtls none token" {
 		t.Errorf("schemes are %s", got)
 	}
 	if _, ok := Lookup("HMAC"); ok {

@@ -61,6 +61,18 @@ type SecretChecker interface {
 	CheckSecret(secret []byte) error
 }
 
+// HeaderSigner is a Verifier of signatures, which cover headers by name or not at all.
+type HeaderSigner interface {
+	// SignedHeaders names the headers that the signature covers. Whoever has one signed request
+	// can send it again with any other header changed.
+	SignedHeaders() []string
+}
+
+// SecretTaker is a Verifier that needs no secret and can use one.
+type SecretTaker interface {
+	TakesSecret() bool
+}
+
 // Kind is one scheme.
 type Kind struct {
 	Name string          // as written after scheme:
