@@ -2,7 +2,6 @@ package action
 
 import (
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -44,8 +43,7 @@ type command struct {
 	timeout time.Duration
 	grace   time.Duration
 	output  int
-	secrets []string
-	mask    mask
+	mask    *mask
 }
 
 type variable struct {
@@ -62,7 +60,7 @@ const (
 	defaultOutput  = 256 << 10
 	largestOutput  = 16 << 20
 	largestValue   = 128<<10 - 1 // MAX_ARG_STRLEN of the kernel, with the closing NUL
-	largestEnv     = 1536 << 10
+	largestAll     = 1536 << 10  // of arguments and environment together; the kernel's bound is a quarter of the stack's, 2 MiB
 )
 
 func (c *command) Kind() string           { return c.kind }
@@ -78,7 +76,7 @@ func (c *command) Retry() job.RetryPolicy {
 func newCommand(kind string, m *config.Map, rule config.Node, c Context) *command {
 	var spec commandSpec
 	m.Decode(&spec)
-	cmd := &command{kind: kind, timeout: defaultTimeout, grace: defaultGrace, output: defaultOutput, dir: c.Dir, secrets: c.Mask, mask: newMask(c.Mask)}
+	cmd := &command{kind: kind, timeout: defaultTimeout, grace: defaultGrace, output: defaultOutput, dir: c.Dir, mask: newMask(c.Mask)}
 	d := c.Diagnostics
 	if spec.Timeout != nil {
 		cmd.timeout = *spec.Timeout
@@ -163,11 +161,15 @@ func variables(node config.Node, c Context, env bool) []variable {
 	}
 	var out []variable
 	for _, e := range node.Entries() {
-		value := template(e.Value.Text(c.Diagnostics), c)
+		text := e.Value.Text(c.Diagnostics)
+		value := template(text, c)
 		if value == nil {
 			continue
 		}
 		checkVariable(e.Key, value, env, c.Diagnostics)
+		if env {
+			checkConstant(text, value, c.Diagnostics)
+		}
 		out = append(out, variable{e.Key.Value, value})
 	}
 	return out
@@ -241,129 +243,3 @@ func executable(program string) error {
 	}
 	return nil
 }
-
-// Prepare renders the command.
-func (c *command) Prepare(in *expression.Input, f Facts) (Prepared, error) {
-	p := &preparedCommand{command: c, facts: f, body: in.Request.Body, stdin: in.Request.Body}
-	for i, t := range c.argv {
-		s, _, err := t.Text(in)
-		if err == nil {
-			err = checkValue(s)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("argument %d: %w", i, err)
-		}
-		p.argv = append(p.argv, s)
-	}
-	if err := p.renderEnv(in); err != nil {
-		return nil, err
-	}
-	if c.stdin != nil {
-		s, _, err := c.stdin.Text(in)
-		if err != nil {
-			return nil, fmt.Errorf("stdin: %w", err)
-		}
-		p.stdin = []byte(s)
-	}
-	return p, nil
-}
-
-func (p *preparedCommand) renderEnv(in *expression.Input) error {
-	p.env, p.files = map[string]string{}, map[string]string{}
-	total := 0
-	for _, v := range p.command.env {
-		s, present, err := v.value.Text(in)
-		if err == nil {
-			err = checkValue(v.name + "=" + s)
-		}
-		if err != nil {
-			return fmt.Errorf("env %s: %w", v.name, err)
-		}
-		if total += len(v.name) + len(s) + 2; total > largestEnv {
-			return fmt.Errorf("env: all values together are larger than %d KiB: use stdin or files", largestEnv>>10)
-		}
-		if present {
-			p.env[v.name] = s
-		}
-	}
-	for _, v := range p.command.files {
-		s, _, err := v.value.Text(in)
-		if err != nil {
-			return fmt.Errorf("files %s: %w", v.name, err)
-		}
-		p.files[v.name] = s
-	}
-	return nil
-}
-
-// checkValue refuses what the kernel cannot pass.
-func checkValue(s string) error {
-	if strings.ContainsRune(s, 0) {
-		return fmt.Errorf("the value holds a NUL byte, which no argument or variable can")
-	}
-	if len(s) > largestValue {
-		return fmt.Errorf("the value is larger than %d KiB: use stdin or files", (largestValue+1)>>10)
-	}
-	return nil
-}
-
-// preparedCommand is a command with its values.
-type preparedCommand struct {
-	command *command
-	facts   Facts
-	argv    []string
-	env     map[string]string
-	files   map[string]string
-	stdin   []byte
-	body    []byte
-}
-
-// Describe implements Prepared.
-func (p *preparedCommand) Describe() map[string]any {
-	mask := p.command.mask
-	out := map[string]any{"dir": p.command.dir, "timeout": p.command.timeout.String(), "stdin_bytes": len(p.stdin)}
-	if p.command.kind == "run" {
-		out["run"] = mask.text(p.command.text)
-	} else {
-		argv := make([]string, len(p.argv))
-		for i, a := range p.argv {
-			argv[i] = mask.text(a)
-		}
-		out["exec"] = argv
-	}
-	env := map[string]string{}
-	for _, name := range slices.Sorted(maps.Keys(p.env)) {
-		env[name] = mask.text(p.env[name])
-	}
-	out["env"] = env
-	if len(p.files) > 0 {
-		files := map[string]int{}
-		for name, content := range p.files {
-			files[name] = len(content)
-		}
-		out["file_bytes"] = files
-	}
-	return out
-}
-
-// environment is built from nothing: what the daemon was started with is not the command's.
-func (p *preparedCommand) environment(dir string) []string {
-	f := p.facts
-	env := map[string]string{
-		"PATH": path, "HOME": "/", "LANG": "C.UTF-8",
-		"HOOK_NAME": f.Hook, "HOOK_RULE": f.Rule, "HOOK_EVENT": strings.ReplaceAll(f.Event, "\x00", ""), "HOOK_DELIVERY": f.Delivery, "HOOK_JOB": f.Job,
-		"HOOK_ATTEMPT": fmt.Sprint(f.Attempt), "HOOK_PAYLOAD_FILE": filepath.Join(dir, payloadFile),
-	}
-	maps.Copy(env, identity())
-	maps.Copy(env, p.env)
-	for name := range p.files {
-		env[name] = filepath.Join(dir, "file-"+name)
-	}
-	out := make([]string, 0, len(env))
-	for _, name := range slices.Sorted(maps.Keys(env)) {
-		out = append(out, name+"="+env[name])
-	}
-	return out
-}
-
-const payloadFile = "payload"

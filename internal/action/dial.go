@@ -2,6 +2,7 @@ package action
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -42,15 +43,18 @@ func isPrivate(addr netip.Addr) bool {
 	return false
 }
 
+// errRefused is why a request was not made: a further attempt would not be either.
+var errRefused = errors.New("refused")
+
 // guardDial refuses a connection by the address it really goes to, after every name was
 // resolved: a name that resolves to another address the second time gains nothing.
 func guardDial(_, address string, _ syscall.RawConn) error {
 	ap, err := netip.ParseAddrPort(address)
 	if err != nil {
-		return fmt.Errorf("refused to connect to %q", address)
+		return fmt.Errorf("%w to connect to %q", errRefused, address)
 	}
 	if isPrivate(ap.Addr()) {
-		return fmt.Errorf("refused to connect to %s: not a public address (allow_private: true allows it)", ap.Addr())
+		return fmt.Errorf("%w to connect to %s: not a public address (allow_private: true allows it)", errRefused, ap.Addr())
 	}
 	return nil
 }

@@ -1,7 +1,10 @@
 package action
 
 import (
+	"slices"
+
 	"github.com/tenterhook/tenterhook/internal/config"
+	"github.com/tenterhook/tenterhook/internal/expression"
 )
 
 func init() {
@@ -15,29 +18,45 @@ func init() {
 func newExec(m *config.Map, rule config.Node, c Context) Action {
 	d := c.Diagnostics
 	cmd := newCommand("exec", m, rule, c)
-	for _, element := range m.Get("exec").List() {
-		if t := template(element.Text(d), c); t != nil {
-			cmd.argv = append(cmd.argv, t)
-		}
-	}
-	elements := rule.Find("exec").List()
+	elements := m.Get("exec").List()
 	if len(elements) == 0 {
 		d.Errorf(rule.Key("exec"), "exec is empty").Hint(`exec: [./deploy.sh, "${{ sha }}"]`)
 		return nil
 	}
-	if len(cmd.argv) < len(elements) {
+	for _, element := range elements {
+		cmd.argv = append(cmd.argv, argument(element, c))
+	}
+	cmd.argv[0] = program(elements[0], cmd, d)
+	if slices.Contains(cmd.argv, nil) {
+		return nil
+	}
+	return cmd
+}
+
+// argument compiles an element of exec; nil after a problem.
+func argument(element config.Node, c Context) *expression.Template {
+	text := element.Text(c.Diagnostics)
+	t := template(text, c)
+	if t != nil {
+		checkConstant(text, t, c.Diagnostics)
+	}
+	return t
+}
+
+// program is the first element of exec, looked up; nil after a problem that leaves none.
+func program(element config.Node, cmd *command, d *config.Diagnostics) *expression.Template {
+	if cmd.argv[0] == nil {
 		return nil
 	}
 	name, constant := cmd.argv[0].Constant()
 	if !constant {
-		d.Errorf(elements[0], "the program is the same for every delivery: one that the sender chose would be code").
+		d.Errorf(element, "the program is the same for every delivery: one that the sender chose would be code").
 			Hint("choose inside a script, from its arguments")
 		return nil
 	}
-	program, err := find(name, cmd.dir)
+	found, err := find(name, cmd.dir)
 	if err != nil {
-		d.Errorf(elements[0], "%s", err)
+		d.Errorf(element, "%s", err)
 	}
-	cmd.argv[0] = literal(program)[0]
-	return cmd
+	return literal(found)[0]
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"go.uber.org/goleak"
 
 	"github.com/tenterhook/tenterhook/internal/config"
@@ -16,7 +17,13 @@ import (
 	"github.com/tenterhook/tenterhook/internal/request"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if mode := os.Getenv("CHILD"); mode != "" {
+		beChild(mode)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const sample = `{"name":"O'Hara; rm -rf / $(id)","n":9007199254740993,"nil":null,"list":[1,"a"],"nul":"a\u0000b","path":"a/b"}`
 
@@ -51,7 +58,7 @@ func delivery(body string) *expression.Input {
 }
 
 func facts(t *testing.T) Facts {
-	return Facts{Job: "job-" + filepath.Base(t.TempDir()) + t.Name(), Delivery: "delivery-1", Hook: "site", Rule: "deploy", Event: "push", Attempt: 1, RunDir: t.TempDir()}
+	return Facts{Job: "job-" + uuid.NewString(), Delivery: "delivery-1", Hook: "site", Rule: "deploy", Event: "push", Attempt: 1, RunDir: t.TempDir()}
 }
 
 func prepared(t *testing.T, a Action, f Facts) Prepared {
@@ -104,7 +111,7 @@ func exists(path string) bool {
 func alive(f Facts) int {
 	n := 0
 	for _, pid := range pids() {
-		if _, _, state := stat(pid); state != 'Z' && state != 'X' && jobOf(pid) == f.Job {
+		if stat(pid).lives() && jobOf(pid) == f.Job {
 			n++
 		}
 	}

@@ -1,12 +1,8 @@
 package action
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"io"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -14,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"go.yaml.in/yaml/v4"
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/tenterhook/tenterhook/internal/config"
 	"github.com/tenterhook/tenterhook/internal/expression"
@@ -52,8 +48,7 @@ type httpAction struct {
 	timeout   time.Duration
 	redirects int
 	private   bool
-	mask      mask
-	secrets   []string
+	mask      *mask
 }
 
 type statusRange struct{ from, to int }
@@ -61,6 +56,8 @@ type statusRange struct{ from, to int }
 const (
 	defaultHTTPTimeout = 30 * time.Second
 	keptResponse       = 64 << 10
+	keptStatus         = 200
+	largestHeader      = 16 << 10
 	maxRedirects       = 10
 )
 
@@ -79,10 +76,10 @@ func newHTTP(m *config.Map, rule config.Node, c Context) Action {
 	node := m.Get("http")
 	decoded := node.Decode(&spec, d)
 	a := &httpAction{
-		method: "POST", timeout: defaultHTTPTimeout, redirects: spec.FollowRedirects, private: spec.AllowPrivate, mask: newMask(c.Mask), secrets: c.Mask,
+		method: "POST", timeout: defaultHTTPTimeout, redirects: spec.FollowRedirects, private: spec.AllowPrivate, mask: newMask(c.Mask),
 		expect: []statusRange{{200, 299}},
 	}
-	a.readTimeout(m, rule, spec, d)
+	a.readTimeout(m, rule, node, spec.Timeout, d)
 	a.readURL(spec.URL, c)
 	a.readMethod(spec.Method, d)
 	a.headers = headers(spec.Headers, c)
@@ -102,22 +99,22 @@ func newHTTP(m *config.Map, rule config.Node, c Context) Action {
 	return a
 }
 
-// readTimeout takes the request's own timeout, or the rule's when it is shorter than a command's.
-func (a *httpAction) readTimeout(m *config.Map, rule config.Node, spec httpSpec, d *config.Diagnostics) {
+// readTimeout takes the request's own timeout, otherwise the rule's.
+func (a *httpAction) readTimeout(m *config.Map, rule, node config.Node, own *time.Duration, d *config.Diagnostics) {
 	var of struct {
 		Timeout *time.Duration `yaml:"timeout"`
 	}
 	m.Decode(&of)
-	written := spec.Timeout
+	written, at := own, node.Find("timeout")
 	if written == nil {
-		written = of.Timeout
+		written, at = of.Timeout, rule.Find("timeout")
 	}
 	if written == nil {
 		return
 	}
 	a.timeout = *written
 	if a.timeout <= 0 || a.timeout > longestTimeout {
-		d.Errorf(rule, "timeout is between 1ms and %gh", longestTimeout.Hours())
+		d.Errorf(at, "timeout is between 1ms and %gh", longestTimeout.Hours())
 	}
 }
 
@@ -238,14 +235,27 @@ func (a *httpAction) Prepare(in *expression.Input, f Facts) (Prepared, error) {
 		if err != nil {
 			return nil, fmt.Errorf("header %s: %w", h.name, err)
 		}
-		if strings.ContainsAny(value, "\r\n\x00") {
-			return nil, fmt.Errorf("header %s: the value holds a line break", h.name)
+		if err := checkHeader(value); err != nil {
+			return nil, fmt.Errorf("header %s: %w", h.name, err)
 		}
 		if present {
 			p.header.Set(h.name, value)
 		}
 	}
 	return p, p.renderBody(in)
+}
+
+// checkHeader refuses a value that would end its header, or that servers refuse.
+func checkHeader(value string) error {
+	switch {
+	case strings.ContainsAny(value, "\r\n"):
+		return errors.New("the value holds a line break")
+	case !httpguts.ValidHeaderFieldValue(value):
+		return errors.New("the value holds a control character")
+	case len(value) > largestHeader:
+		return fmt.Errorf("the value is larger than %d KiB: use the body", largestHeader>>10)
+	}
+	return nil
 }
 
 func (p *preparedRequest) renderBody(in *expression.Input) error {
@@ -273,200 +283,4 @@ func (p *preparedRequest) renderBody(in *expression.Input) error {
 		p.header.Set("Content-Type", contentType)
 	}
 	return nil
-}
-
-// preparedRequest is a request with its values.
-type preparedRequest struct {
-	action *httpAction
-	facts  Facts
-	url    *url.URL
-	header http.Header
-	body   []byte
-}
-
-// maxDescribedBody bounds the body that is shown of a request.
-const maxDescribedBody = 4096
-
-// Describe implements Prepared.
-func (p *preparedRequest) Describe() map[string]any {
-	mask := p.action.mask
-	shown := map[string]string{}
-	for _, name := range slices.Sorted(maps.Keys(p.header)) {
-		shown[name] = mask.text(p.header.Get(name))
-	}
-	body := string(p.body[:min(len(p.body), maxDescribedBody)])
-	return map[string]any{
-		"http":    map[string]any{"method": p.action.method, "url": mask.text(p.url.String()), "headers": shown, "body": mask.text(strings.ToValidUTF8(body, "\ufffd"))},
-		"timeout": p.action.timeout.String(), "body_bytes": len(p.body),
-	}
-}
-
-// Run implements Prepared.
-func (p *preparedRequest) Run(ctx context.Context, out io.Writer) Result {
-	bounded, cancel := context.WithTimeout(ctx, p.action.timeout)
-	defer cancel()
-	masked := newMasker(out, p.action.secrets)
-	result := p.send(bounded, masked)
-	_ = masked.Flush() // Output takes everything
-	switch {
-	case ctx.Err() != nil:
-		result.Err = context.Cause(ctx)
-	case bounded.Err() != nil && result.Err != nil:
-		result.TimedOut = true
-		result.Err = fmt.Errorf("timed out after %s", p.action.timeout)
-	}
-	return result
-}
-
-func (p *preparedRequest) send(ctx context.Context, out io.Writer) Result {
-	req, err := http.NewRequestWithContext(ctx, p.action.method, p.url.String(), bytes.NewReader(p.body))
-	if err != nil {
-		return Result{Err: p.plain(err), Final: true}
-	}
-	req.Header = p.header.Clone()
-	req.Header.Set("Idempotency-Key", p.facts.Job)
-	if req.Header.Get("User-Agent") == "" {
-		req.Header.Set("User-Agent", "tenterhook")
-	}
-	response, err := p.client().Do(req)
-	if err != nil {
-		return Result{Err: p.plain(err)}
-	}
-	defer func() { _ = response.Body.Close() }()
-	fmt.Fprintf(out, "%s %s\n", response.Proto, response.Status)
-	if _, err := io.Copy(out, io.LimitReader(response.Body, keptResponse)); err != nil {
-		return Result{Status: response.StatusCode, Err: fmt.Errorf("read the answer: %w", p.plain(err))}
-	}
-	return p.judge(response)
-}
-
-// client follows as many redirects as the rule allows, and takes no credential to another host.
-func (p *preparedRequest) client() *http.Client {
-	return &http.Client{
-		Transport: transports()[p.action.private],
-		CheckRedirect: func(req *http.Request, via []*http.Request) error {
-			if len(via) > p.action.redirects {
-				return http.ErrUseLastResponse
-			}
-			if req.URL.Scheme != "https" && via[0].URL.Scheme == "https" {
-				return errors.New("redirected from https to " + req.URL.Scheme)
-			}
-			if req.URL.Host != via[0].URL.Host {
-				for name := range p.header {
-					if name != "Content-Type" && name != "Accept" {
-						req.Header.Del(name)
-					}
-				}
-			}
-			return nil
-		},
-	}
-}
-
-// judge decides what the answer's status means.
-func (p *preparedRequest) judge(response *http.Response) Result {
-	r := Result{Status: response.StatusCode}
-	for _, ok := range p.action.expect {
-		if r.Status >= ok.from && r.Status <= ok.to {
-			return r
-		}
-	}
-	r.Err = fmt.Errorf("answered %s", response.Status)
-	switch r.Status {
-	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
-	default:
-		r.Final = r.Status < 500
-	}
-	if !r.Final {
-		r.RetryAfter = retryAfter(response.Header.Get("Retry-After"), time.Now())
-	}
-	return r
-}
-
-// retryAfter reads seconds or a date (RFC 9110, section 10.2.3).
-func retryAfter(value string, now time.Time) time.Duration {
-	if seconds, err := strconv.Atoi(value); err == nil && seconds > 0 {
-		return time.Duration(min(seconds, 1<<31)) * time.Second
-	}
-	if at, err := http.ParseTime(value); err == nil && at.After(now) {
-		return at.Sub(now)
-	}
-	return 0
-}
-
-// plain is the cause of a failed request: the library's text has the address, which can hold a
-// secret.
-func (p *preparedRequest) plain(err error) error {
-	var wrapped *url.Error
-	if errors.As(err, &wrapped) {
-		err = wrapped.Err
-	}
-	return errors.New(p.action.mask.text(err.Error()))
-}
-
-// jsonTemplate is a YAML structure whose texts are templates.
-type jsonTemplate struct {
-	text   *expression.Template
-	fixed  any // a number, true, false or nil
-	list   []*jsonTemplate
-	object []jsonField
-	kind   config.Kind
-}
-
-type jsonField struct {
-	name  string
-	value *jsonTemplate
-}
-
-func newJSONTemplate(node config.Node, c Context) *jsonTemplate {
-	t := &jsonTemplate{kind: node.Kind()}
-	switch t.kind {
-	case config.KindList:
-		for _, item := range node.List() {
-			t.list = append(t.list, newJSONTemplate(item, c))
-		}
-	case config.KindMap:
-		for _, e := range node.Entries() {
-			t.object = append(t.object, jsonField{e.Key.Value, newJSONTemplate(e.Value, c)})
-		}
-	case config.KindScalar:
-		text := node.Text(c.Diagnostics)
-		if node.Plain() && yaml.Unmarshal([]byte(text.Value), &t.fixed) == nil {
-			switch t.fixed.(type) {
-			case bool, int, float64, int64:
-				return t
-			}
-		}
-		t.fixed = nil
-		t.text = template(text, c)
-	}
-	return t
-}
-
-func (t *jsonTemplate) value(in *expression.Input) (any, error) {
-	switch {
-	case t.text != nil:
-		return t.text.Value(in)
-	case t.kind == config.KindList:
-		out := []any{}
-		for _, item := range t.list {
-			v, err := item.value(in)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, v)
-		}
-		return out, nil
-	case t.kind == config.KindMap:
-		out := map[string]any{}
-		for _, f := range t.object {
-			v, err := f.value.value(in)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", f.name, err)
-			}
-			out[f.name] = v
-		}
-		return out, nil
-	}
-	return t.fixed, nil
 }

@@ -142,7 +142,6 @@ func TestHTTP_RetryAfterMayBeADate(t *testing.T) {
 	for value, want := range map[string]time.Duration{
 		"Fri, 02 Jan 2026 03:05:05 GMT": time.Minute,
 		"Fri, 02 Jan 2026 03:03:05 GMT": 0,
-		"99999999999999999999":          0,
 		"":                              0,
 	} {
 		if got := retryAfter(value, now); got != want {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/user"
@@ -16,8 +17,8 @@ import (
 
 // The waits that a run's end is bounded by, beside its grace time.
 const (
+	settleTime    = 100 * time.Millisecond // for what is about to end by itself, such as a tee, when the main process is gone
 	leftoverGrace = 2 * time.Second        // from SIGTERM to SIGKILL for processes that outlive their parent
-	pipeGlance    = 100 * time.Millisecond // for the pipe to close when the main process is gone
 	pipeWait      = 2 * time.Second        // for output after the last process is gone
 	reapWait      = 5 * time.Second        // for a killed process: one in an uninterruptible call is given up
 	busyRetries   = 20                     // of a program that is just being written
@@ -27,7 +28,7 @@ const (
 var identity = sync.OnceValue(func() map[string]string {
 	out := map[string]string{}
 	if u, err := user.Current(); err == nil {
-		out["USER"], out["LOGNAME"], out["HOME"] = u.Username, u.Username, u.HomeDir
+		out["USER"], out["HOME"] = u.Username, u.HomeDir
 	}
 	if tz := os.Getenv("TZ"); tz != "" {
 		out["TZ"] = tz
@@ -37,12 +38,15 @@ var identity = sync.OnceValue(func() map[string]string {
 
 // Run implements Prepared.
 func (p *preparedCommand) Run(ctx context.Context, out io.Writer) Result {
+	if ctx.Err() != nil {
+		return Result{Err: context.Cause(ctx)}
+	}
 	dir, err := p.makeDir()
 	if err != nil {
 		return Result{Err: fmt.Errorf("could not start: %w", err)}
 	}
-	defer func() { _ = os.RemoveAll(dir) }() // what is left is cleared at the next start
-	masked := newMasker(out, p.command.secrets)
+	defer removeAll(dir)
+	masked := p.command.mask.writer(out)
 	output, err := newCollector(masked)
 	if err != nil {
 		return Result{Err: fmt.Errorf("could not start: %w", err)}
@@ -52,7 +56,7 @@ func (p *preparedCommand) Run(ctx context.Context, out io.Writer) Result {
 	if err != nil {
 		return Result{Err: errors.New(p.command.mask.text(fmt.Sprintf("could not start: %s", err)))}
 	}
-	result := p.supervise(ctx, process, output)
+	result := p.supervise(ctx, process)
 	output.finish(pipeWait)
 	output.close()
 	_ = masked.Flush() // Output takes everything
@@ -80,12 +84,32 @@ func (p *preparedCommand) makeDir() (string, error) {
 	return dir, nil
 }
 
-// child is a started command. Its pid is the id of its session and process group.
+// removeAll removes a run's folder, also with folders in it that the script closed. What is left
+// is cleared at the next start.
+func removeAll(dir string) {
+	if os.RemoveAll(dir) == nil {
+		return
+	}
+	parent, err := os.OpenRoot(filepath.Dir(dir))
+	if err != nil {
+		return
+	}
+	defer func() { _ = parent.Close() }() // nothing was written through it
+	_ = fs.WalkDir(parent.FS(), filepath.Base(dir), func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			_ = parent.Chmod(path, 0o700) // before it is read; it cannot lead out
+		}
+		return nil
+	})
+	_ = os.RemoveAll(dir)
+}
+
+// child is a started command. Its pid is the id of its session and process group, and stays its
+// own until it is reaped, which is done last.
 type child struct {
 	cmd    *exec.Cmd
 	tree   tree
-	exited chan struct{} // closed when the main process has been reaped
-	err    error         // of Wait, once exited
+	exited chan struct{} // closed when the main process has ended
 }
 
 func (p *preparedCommand) start(dir string, output *collector) (*child, error) {
@@ -111,21 +135,29 @@ func (p *preparedCommand) start(dir string, output *collector) (*child, error) {
 			continue
 		}
 		if err != nil {
-			return nil, plainError(err)
+			return nil, p.plainError(err)
 		}
 		output.started()
-		c := &child{cmd: cmd, exited: make(chan struct{}), tree: tree{session: cmd.Process.Pid, mark: markOf(p.facts)}}
+		c := &child{cmd: cmd, exited: make(chan struct{}), tree: newTree(cmd.Process.Pid, p.facts)}
 		go func() {
-			c.err = cmd.Wait()
-			close(c.exited)
+			defer close(c.exited)
+			c.tree.awaitExit()
 		}()
 		return c, nil
 	}
 }
 
-// plainError is the cause of a failed start with the program's name, without the call's.
-func plainError(err error) error {
-	var path *os.PathError
+// plainError is the cause of a failed start with the program's name, without the call's. The
+// kernel has one word for whatever is missing, so it is looked up.
+func (p *preparedCommand) plainError(err error) error {
+	program, dir := p.argv[0], p.command.dir
+	if info, statErr := os.Stat(dir); statErr != nil || !info.IsDir() {
+		return fmt.Errorf("folder %s does not exist", dir)
+	}
+	if _, statErr := os.Stat(program); statErr == nil && errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: the interpreter in its first line does not exist", program)
+	}
+	var path *fs.PathError
 	if errors.As(err, &path) {
 		return fmt.Errorf("%s: %w", path.Path, path.Err)
 	}
@@ -133,78 +165,62 @@ func plainError(err error) error {
 }
 
 // supervise waits for the end of the command, or brings it about, and leaves nothing running.
-func (p *preparedCommand) supervise(ctx context.Context, c *child, output *collector) Result {
+func (p *preparedCommand) supervise(ctx context.Context, c *child) Result {
 	timer := time.NewTimer(p.command.timeout)
 	defer timer.Stop()
 	var result Result
 	var ended error
 	select {
 	case <-c.exited:
-		if c.tree.any() || !output.finish(pipeGlance) {
-			result.Leftovers = c.tree.endLeftovers(leftoverGrace)
+		if !c.tree.settle(settleTime) {
+			result.Leftovers = c.tree.end(leftoverGrace).met
 		}
-		return p.finished(c, result)
+		return c.finished(result)
 	case <-timer.C:
 		result.TimedOut = true
 		ended = fmt.Errorf("timed out after %s", p.command.timeout)
 	case <-ctx.Done():
 		ended = context.Cause(ctx)
 	}
-	how := p.end(c)
-	result.Leftovers = c.tree.endLeftovers(0)
-	result = p.finished(c, result)
+	how := c.end(p.command.grace)
+	result = c.finished(result)
 	result.Err = fmt.Errorf("%w; %s", ended, how)
 	return result
 }
 
 // end terminates the whole tree, and kills it when the grace time is over. It says how it went.
-func (p *preparedCommand) end(c *child) string {
-	c.tree.signalAll(syscall.SIGTERM)
-	deadline := time.NewTimer(p.command.grace)
-	defer deadline.Stop()
-	if c.goneBefore(deadline.C) {
-		return "terminated"
-	}
-	c.tree.signalAll(syscall.SIGKILL)
-	stuck := time.NewTimer(reapWait)
-	defer stuck.Stop()
-	select {
-	case <-c.exited:
-		return fmt.Sprintf("killed %s later", p.command.grace)
-	case <-stuck.C:
-		return "killed, but the kernel does not let it go"
-	}
-}
-
-// goneBefore waits until the main process and everything it started are gone.
-func (c *child) goneBefore(deadline <-chan time.Time) bool {
-	select {
-	case <-c.exited:
-	case <-deadline:
-		return false
-	}
-	poll := time.NewTicker(20 * time.Millisecond)
-	defer poll.Stop()
-	for c.tree.any() {
+func (c *child) end(grace time.Duration) string {
+	e := c.tree.end(grace)
+	if e.gone {
+		stuck := time.NewTimer(reapWait)
+		defer stuck.Stop()
 		select {
-		case <-poll.C:
-		case <-deadline:
-			return false
+		case <-c.exited:
+		case <-stuck.C:
+			e.gone = false
 		}
 	}
-	return true
+	switch {
+	case !e.gone:
+		return "killed, but the kernel does not let it go"
+	case e.killed:
+		return fmt.Sprintf("killed %s later", grace)
+	}
+	return "terminated"
 }
 
-// finished reads how the main process ended.
-func (p *preparedCommand) finished(c *child, r Result) Result {
+// finished reaps the main process and reads how it ended.
+func (c *child) finished(r Result) Result {
 	select {
 	case <-c.exited:
 	default:
-		return r // given up
+		go func() { _ = c.cmd.Wait() }() // given up; it ends when the kernel lets it
+		return r
 	}
+	err := c.cmd.Wait()
 	state := c.cmd.ProcessState
 	if state == nil {
-		r.Err = c.err
+		r.Err = err
 		return r
 	}
 	status, ok := state.Sys().(syscall.WaitStatus)
@@ -247,16 +263,14 @@ func (c *collector) started() {
 	c.write = nil
 }
 
-// finish waits for the rest of the output, at most so long, and reports whether it has come:
-// somebody who still holds the pipe open does not hold the run up.
-func (c *collector) finish(wait time.Duration) bool {
+// finish waits for the rest of the output, at most so long: somebody who still holds the pipe
+// open does not hold the run up.
+func (c *collector) finish(wait time.Duration) {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-c.done:
-		return true
 	case <-timer.C:
-		return false
 	}
 }
 

@@ -48,7 +48,12 @@ func newRun(m *config.Map, rule config.Node, c Context) Action {
 		}
 		d.Errorf(at, "%s", err)
 	}
-	if !refuseTemplate(spec.Run.Text, d) {
+	switch {
+	case len(spec.Run.Value) > largestValue:
+		d.Errorf(spec.Run, "run is larger than %d KiB: put it in a script", (largestValue+1)>>10)
+	case strings.ContainsRune(spec.Run.Value, 0):
+		d.Errorf(spec.Run, "run holds a NUL byte, which no argument can")
+	case !refuseTemplate(spec.Run.Text, d):
 		checkSyntax(spec.Run.Text, shell[0], d)
 	}
 	cmd.argv = literal(append(append([]string{program}, shell[1:]...), spec.Run.Value)...)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -15,10 +16,17 @@ import (
 )
 
 // tree is everything one attempt has started: its session, and whatever carries its mark in its
-// environment, which a daemon that left the session still does.
+// environment, which a daemon that left the session still does. What did both, left the session
+// and threw away its environment, is out of reach.
 type tree struct {
 	session int    // also the process group and the pid of the main process
+	born    uint64 // when the main process began, in the kernel's ticks: nothing older is ours
 	mark    []byte // HOOK_JOB=… and HOOK_ATTEMPT=…, as they stand in the environment
+}
+
+// newTree is the tree of a main process that has not been reaped.
+func newTree(pid int, f Facts) tree {
+	return tree{session: pid, born: stat(pid).born, mark: markOf(f)}
 }
 
 // markOf is what the environment of an attempt's processes holds and nobody else's.
@@ -26,176 +34,298 @@ func markOf(f Facts) []byte {
 	return []byte("HOOK_ATTEMPT=" + strconv.Itoa(f.Attempt) + "\x00\x00HOOK_JOB=" + f.Job + "\x00")
 }
 
-// any reports whether something of the session is alive. It does not look for escaped ones.
-func (t tree) any() bool {
-	err := unix.Kill(-t.session, 0)
-	return err == nil || errors.Is(err, unix.EPERM)
-}
-
-// signalAll signals the group and every process of the tree that left it.
-func (t tree) signalAll(sig syscall.Signal) {
-	_ = unix.Kill(-t.session, sig) // none left is as good
-	for _, p := range t.members() {
-		p.signal(sig)
-		p.close()
+// awaitExit waits for the end of the main process and does not reap it: as long as nobody has,
+// its number, which is the session's and the group's too, cannot become somebody else's.
+func (t tree) awaitExit() {
+	for errors.Is(unix.Waitid(unix.P_PID, t.session, nil, unix.WEXITED|unix.WNOWAIT, nil), unix.EINTR) {
 	}
 }
 
-// endLeftovers ends what outlived the main process, and returns how many that were.
-func (t tree) endLeftovers(grace time.Duration) int {
-	members := t.members()
-	defer func() {
-		for _, p := range members {
-			p.close()
+// owns says whether a process belongs to the tree.
+func (t tree) owns(pid int) verdict {
+	s := stat(pid)
+	switch {
+	case s.state == 0:
+		return unsure
+	case s.born < t.born || s.session == 0 || pid == os.Getpid(): // the kernel's own have session 0
+		return no
+	case !s.lives() && pid == t.session: // waits to be reaped
+		return no
+	case !s.lives():
+		return unsure
+	case s.session == t.session:
+		return yes
+	}
+	return marked(pid, t.mark)
+}
+
+// end ends the tree. The main process must not have been reaped yet.
+func (t tree) end(grace time.Duration) ending { return end(t.owns, t.session, grace) }
+
+// settle gives what is just about to end the time to, and reports whether nothing is left.
+func (t tree) settle(most time.Duration) bool {
+	for deadline := time.Now().Add(most); ; {
+		found := gather(t.owns, func(process) {})
+		gone := waitGone(found, time.Until(deadline))
+		closeAll(found)
+		if len(found) == 0 || !gone {
+			return gone
 		}
-	}()
-	if grace > 0 {
-		for _, p := range members {
-			p.signal(unix.SIGTERM)
-		}
-		waitGone(members, grace)
 	}
-	for _, p := range members {
-		p.signal(unix.SIGKILL)
-	}
-	for _, p := range t.members() { // started meanwhile
-		p.signal(unix.SIGKILL)
-		p.close()
-	}
-	return len(members)
 }
 
-// waitGone waits until all have ended, at most so long.
-func waitGone(members []*process, most time.Duration) {
+// verdict says whether a process is one of those looked for. It is unsure of one that has just
+// vanished, and so may have started another, or is just becoming another program.
+type verdict int
+
+const (
+	no verdict = iota
+	yes
+	unsure
+)
+
+// ending is how processes went.
+type ending struct {
+	met    int  // how many there were
+	killed bool // SIGTERM was not enough
+	gone   bool // none is left
+}
+
+// The pauses between two looks for processes that are to end.
+const (
+	firstLook   = 5 * time.Millisecond
+	longestLook = 250 * time.Millisecond
+)
+
+// end ends every process that is wanted, and the group unless it is 0: by SIGTERM, once each,
+// and after the grace time by SIGKILL. It looks again until there is none, because any may start
+// another before it ends; after the grace time and reapWait it gives up.
+func end(wanted func(pid int) verdict, group int, grace time.Duration) ending {
+	var e ending
+	seen := map[process]bool{}
+	term := time.Now().Add(grace)
+	kill := term.Add(reapWait)
+	for pause := firstLook; ; pause = min(2*pause, longestLook) {
+		until, killing := term, !time.Now().Before(term)
+		if killing {
+			until = kill
+			if group > 0 {
+				_ = unix.Kill(-group, unix.SIGKILL) // all at once, so that none forks away; none left is as good
+			}
+		}
+		found := gather(wanted, func(p process) {
+			who := process{pid: p.pid, born: p.born}
+			p.ask(killing, seen[who])
+			seen[who] = true
+		})
+		e.met, e.killed = len(seen), killing
+		if e.gone = len(found) == 0; e.gone || !time.Now().Before(kill) {
+			closeAll(found)
+			return e
+		}
+		waitGone(found, min(pause, time.Until(until)))
+		closeAll(found)
+	}
+}
+
+// waitGone waits until all have ended, at most so long, and reports whether they have.
+func waitGone(found []process, most time.Duration) bool {
 	deadline := time.Now().Add(most)
-	for _, p := range members {
-		p.wait(time.Until(deadline))
+	for _, p := range found {
+		if !p.wait(time.Until(deadline)) {
+			return false
+		}
 	}
+	return true
 }
 
 // process is a process that cannot be mistaken for another: its handle stays its own when its
-// number is given away again.
-type process struct{ fd int }
+// number is given away again. Without a handle (none left, or a kernel that knows none) it is
+// signalled by its number.
+type process struct {
+	pid  int
+	born uint64
+	fd   int // the handle, or -1
+}
 
-func (p *process) signal(sig syscall.Signal) { _ = unix.PidfdSendSignal(p.fd, sig, nil, 0) }
-func (p *process) close()                    { _ = unix.Close(p.fd) }
+// hold takes a handle of a process. It has no pid when the process is gone.
+func hold(pid int) process {
+	fd, err := unix.PidfdOpen(pid, 0)
+	switch {
+	case errors.Is(err, unix.ESRCH):
+		return process{fd: -1}
+	case err != nil:
+		fd = -1
+	}
+	return process{pid, stat(pid).born, fd}
+}
 
-// wait waits for the end, at most so long.
-func (p *process) wait(most time.Duration) {
-	for most > 0 {
+// ask tells the process to end. One that is stopped is woken up for it.
+func (p process) ask(kill, again bool) {
+	switch {
+	case kill:
+		p.signal(unix.SIGKILL)
+	case !again:
+		p.signal(unix.SIGTERM)
+		p.signal(unix.SIGCONT)
+	}
+}
+
+// signal fails when the process has ended, which is as good.
+func (p process) signal(sig syscall.Signal) {
+	if p.fd < 0 {
+		_ = unix.Kill(p.pid, sig)
+		return
+	}
+	_ = unix.PidfdSendSignal(p.fd, sig, nil, 0)
+}
+
+// wait waits for the end, at most so long, and reports whether it has come. Without a handle
+// that is not known, and the time passes.
+func (p process) wait(most time.Duration) bool {
+	for {
 		began := time.Now()
-		fds := []unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}}
-		_, err := unix.Poll(fds, int(most.Milliseconds())+1)
+		fds := []unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}} // one below 0 is passed over
+		n, err := unix.Poll(fds, int(max(most, 0).Milliseconds()))
 		if !errors.Is(err, unix.EINTR) {
-			return
+			return n > 0
 		}
 		most -= time.Since(began)
 	}
 }
 
-// members are handles of the tree's living processes. The caller closes them.
-func (t tree) members() []*process {
-	var out []*process
-	for _, pid := range pids() {
-		if p := open(pid, t.owns); p != nil {
-			out = append(out, p)
+func closeAll(found []process) {
+	for _, p := range found {
+		p.close()
+	}
+}
+
+func (p process) close() {
+	if p.fd >= 0 {
+		_ = unix.Close(p.fd)
+	}
+}
+
+// The bounds of one look at the processes.
+const (
+	mostHandles = 256 // held at once; the others' turn comes with the next look
+	mostLooks   = 8   // when processes vanish while they are looked at
+)
+
+// gather returns handles of the living processes that are wanted, each given to seize as soon as
+// it is found. The caller closes them.
+//
+// A process that vanishes between the list and the look at it may have started one that the
+// list has not: when nothing else was found, it is looked once more.
+func gather(wanted func(pid int) verdict, seize func(process)) []process {
+	for range mostLooks {
+		found, certain := look(wanted, seize)
+		if len(found) > 0 || certain {
+			return found
 		}
 	}
-	return out
+	return nil
 }
 
-// owns reports whether a process belongs to the tree.
-func (t tree) owns(pid int) bool {
-	_, session, state := stat(pid)
-	if state == 'Z' || state == 'X' || pid == os.Getpid() {
-		return false
+func look(wanted func(pid int) verdict, seize func(process)) (found []process, certain bool) {
+	certain = true
+	for _, pid := range slices.Backward(pids()) { // the newest first: those may be gone in a moment
+		if v := wanted(pid); v != yes {
+			certain = certain && v == no
+			continue
+		}
+		p := hold(pid)
+		if p.pid == 0 || wanted(pid) != yes { // between two looks the number may have become somebody else's
+			p.close()
+			certain = false
+			continue
+		}
+		seize(p)
+		if found = append(found, p); len(found) == mostHandles {
+			break
+		}
 	}
-	return session == t.session || marked(pid, t.mark)
+	return found, certain
 }
 
-// open takes a handle of the process if it is wanted, and asks again once it is held: between
-// two looks the number may have become somebody else's.
-func open(pid int, wanted func(pid int) bool) *process {
-	if !wanted(pid) {
-		return nil
-	}
-	fd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		return nil
-	}
-	if !wanted(pid) {
-		_ = unix.Close(fd)
-		return nil
-	}
-	return &process{fd}
-}
-
+// pids are all processes there are, by number.
 func pids() []int {
-	entries, err := os.ReadDir("/proc")
+	dir, err := os.Open("/proc")
 	if err != nil {
 		return nil
 	}
+	defer func() { _ = dir.Close() }() // nothing was written
+	names, _ := dir.Readdirnames(-1)   // those that were read
 	var out []int
-	for _, e := range entries {
-		if pid, err := strconv.Atoi(e.Name()); err == nil {
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name); err == nil {
 			out = append(out, pid)
 		}
 	}
+	slices.Sort(out)
 	return out
 }
 
-// stat reads a process's group, session and state. See proc_pid_stat(5).
-func stat(pid int) (group, session int, state byte) {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, 0, 'X'
-	}
-	fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
-	if len(fields) < 4 {
-		return 0, 0, 'X'
-	}
-	group, _ = strconv.Atoi(fields[2])   // 0 is nobody's
-	session, _ = strconv.Atoi(fields[3]) // 0 is nobody's
-	return group, session, fields[0][0]
+// status is what the kernel says of a process; the zero value of one that is not there.
+type status struct {
+	session int
+	born    uint64
+	state   byte
 }
 
-// marked reports whether a process was started with both variables of a mark.
-func marked(pid int, mark []byte) bool {
-	if len(mark) == 0 {
-		return false
-	}
-	env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+func (s status) lives() bool { return s.state != 0 && s.state != 'Z' && s.state != 'X' }
+
+// stat reads a process's status. See proc_pid_stat(5).
+func stat(pid int) status {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return false
+		return status{}
+	}
+	fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
+	if len(fields) < 20 {
+		return status{}
+	}
+	session, _ := strconv.Atoi(fields[3])            // 0 is nobody's
+	born, _ := strconv.ParseUint(fields[19], 10, 64) // the kernel writes digits
+	return status{session, born, fields[0][0]}
+}
+
+// marked says whether a process was started with both variables of a mark.
+func marked(pid int, mark []byte) verdict {
+	env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+	switch {
+	case errors.Is(err, os.ErrPermission): // another user's
+		return no
+	case err != nil || len(env) == 0:
+		return unsure
 	}
 	env = append([]byte{0}, env...)
 	attempt, id, _ := bytes.Cut(mark, []byte("\x00\x00"))
-	return bytes.Contains(env, append(append([]byte{0}, attempt...), 0)) && bytes.Contains(env, append([]byte{0}, id...))
+	if bytes.Contains(env, append(append([]byte{0}, attempt...), 0)) && bytes.Contains(env, append([]byte{0}, id...)) {
+		return yes
+	}
+	return no
 }
 
 // Sweep ends what a daemon that died left running: every process that was started for one of
-// the jobs. It returns how many it ended. It is called before any job can be started again.
+// the jobs. It returns how many that were. It is called before any job can be started again. What
+// the kernel does not let go, not even killed, is left after a few seconds.
 func Sweep(ctx context.Context, jobs []string) (ended int, err error) {
 	wanted := map[string]bool{}
 	for _, id := range jobs {
 		wanted[id] = true
 	}
-	var members []*process
-	for _, pid := range pids() {
-		if p := open(pid, func(pid int) bool { return pid != os.Getpid() && wanted[jobOf(pid)] }); p != nil {
-			members = append(members, p)
+	delete(wanted, "") // what carries no job's id
+	if len(wanted) == 0 {
+		return 0, ctx.Err()
+	}
+	e := end(func(pid int) verdict {
+		if pid != os.Getpid() && wanted[jobOf(pid)] && stat(pid).lives() {
+			return yes
 		}
-	}
-	for _, p := range members {
-		p.signal(unix.SIGTERM)
-	}
-	waitGone(members, leftoverGrace)
-	for _, p := range members {
-		p.signal(unix.SIGKILL)
-		p.wait(reapWait)
-		p.close()
-	}
-	return len(members), ctx.Err()
+		return no
+	}, 0, leftoverGrace)
+	return e.met, ctx.Err()
 }
 
 // jobOf is the job a process was started for, or "".

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -37,15 +38,7 @@ func (m *Map) Decode(into any) bool {
 	return problems(m.d) == before
 }
 
-func problems(d *Diagnostics) int {
-	n := 0
-	for _, one := range d.list {
-		if one.Severity == Problem {
-			n++
-		}
-	}
-	return n
-}
+func problems(d *Diagnostics) int { return d.counts[Problem] }
 
 func (m *Map) fields(v reflect.Value) {
 	for i := range v.NumField() {
@@ -189,23 +182,38 @@ func decodeScalar(n Node, v reflect.Value, d *Diagnostics) {
 	}
 }
 
+// Numbers as people write them: no signs that change nothing, no zeros that elsewhere mean octal.
+var (
+	wholeNumber = regexp.MustCompile(`^(0|-?[1-9][0-9]*)$`)
+	anyNumber   = regexp.MustCompile(`^-?(0|[1-9][0-9]*)?(\.[0-9]+)?([eE][-+]?[0-9]+)?$`)
+)
+
 func setScalar(v reflect.Value, t Text, n Node) bool {
-	quoted := n.y.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0 && len(t.parts) == 0
-	switch v.Kind() {
-	case reflect.String:
+	if v.Kind() == reflect.String {
 		v.SetString(t.Value)
 		return true
+	}
+	if n.y.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0 && len(t.parts) == 0 {
+		return false
+	}
+	switch v.Kind() {
 	case reflect.Bool:
 		v.SetBool(t.Value == "true")
-		return !quoted && (t.Value == "true" || t.Value == "false")
+		return t.Value == "true" || t.Value == "false"
 	case reflect.Int, reflect.Int64, reflect.Int32:
 		i, err := strconv.ParseInt(t.Value, 10, v.Type().Bits())
+		if err != nil || !wholeNumber.MatchString(t.Value) {
+			return false
+		}
 		v.SetInt(i)
-		return !quoted && err == nil
+		return true
 	case reflect.Float64:
 		f, err := strconv.ParseFloat(t.Value, 64)
+		if err != nil || !anyNumber.MatchString(t.Value) {
+			return false
+		}
 		v.SetFloat(f)
-		return !quoted && err == nil && !math.IsInf(f, 0) && !math.IsNaN(f)
+		return true
 	}
 	panic(fmt.Sprintf("config: a field of type %s cannot be decoded", v.Type()))
 }
@@ -257,8 +265,8 @@ func parseDuration(s string) (time.Duration, bool) {
 		if !found {
 			continue
 		}
-		n, err := strconv.ParseUint(number, 10, 16)
-		if err != nil {
+		n, err := strconv.ParseUint(number, 10, 32)
+		if err != nil || n > uint64((math.MaxInt64-total)/unit.length) {
 			return 0, false
 		}
 		total, rest = total+time.Duration(n)*unit.length, after
@@ -284,11 +292,11 @@ func parseSize(s string) (int64, bool) {
 		if !ok {
 			continue
 		}
-		n, err := strconv.ParseInt(strings.TrimSpace(number), 10, 64)
-		if err != nil || n < 0 || n > math.MaxInt64/unit.bytes {
+		n, err := strconv.ParseUint(strings.TrimSpace(number), 10, 63)
+		if err != nil || n > uint64(math.MaxInt64/unit.bytes) {
 			return 0, false
 		}
-		return n * unit.bytes, true
+		return int64(n) * unit.bytes, true
 	}
 	return 0, false
 }

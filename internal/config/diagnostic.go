@@ -85,12 +85,14 @@ func (d Diagnostic) MarshalJSON() ([]byte, error) {
 // ready; it is an error when it holds a problem.
 type Diagnostics struct {
 	list    []*Diagnostic
+	counts  [Warning + 1]int // of all that were added, also those that are not listed
 	sources map[string]*source
-	name    string       // of the main file, for the closing line
-	unread  map[Pos]bool // places of values that could not be read
+	mask    func(string) string // takes secrets out of what is shown; nil: there are none
+	name    string              // of the main file, for the closing line
+	unread  map[Pos]bool        // places of values that could not be read
 }
 
-// maxDiagnostics bounds how much is said of one configuration.
+// maxDiagnostics bounds how much of each severity is said of one configuration.
 const maxDiagnostics = 200
 
 // Errorf adds a problem.
@@ -117,15 +119,10 @@ func (d *Diagnostics) mistyped(n Node, format string, a ...any) *Diagnostic {
 func (d *Diagnostics) add(s Severity, at Placed, message string) *Diagnostic {
 	pos, width := at.Place()
 	one := &Diagnostic{Severity: s, Pos: pos, Width: max(width, 1), Message: message}
-	if d.unread[pos] {
+	if d.counts[s]++; d.unread[pos] || d.counts[s] > maxDiagnostics {
 		return one
 	}
-	if src := d.sources[pos.File]; src != nil {
-		one.Source = src.line(pos.Line)
-	}
-	if len(d.list) < maxDiagnostics {
-		d.list = append(d.list, one)
-	}
+	d.list = append(d.list, one)
 	return one
 }
 
@@ -165,8 +162,9 @@ func (d *Diagnostics) Err() error {
 
 // Error is the first problem and how many there are.
 func (d *Diagnostics) Error() string {
-	problems, _ := d.counts()
-	for _, one := range d.All() {
+	all := d.All()
+	problems, _ := count(all)
+	for _, one := range all {
 		if one.Severity == Problem && problems == 1 {
 			return fmt.Sprintf("%s: %s", one.Pos, one.Message)
 		} else if one.Severity == Problem {
@@ -176,8 +174,8 @@ func (d *Diagnostics) Error() string {
 	return "no problems"
 }
 
-func (d *Diagnostics) counts() (problems, warnings int) {
-	for _, one := range d.All() {
+func count(all []Diagnostic) (problems, warnings int) {
+	for _, one := range all {
 		if one.Severity == Problem {
 			problems++
 		} else {
@@ -187,29 +185,52 @@ func (d *Diagnostics) counts() (problems, warnings int) {
 	return problems, warnings
 }
 
-// All returns the diagnostics by place, each once.
+// All returns the diagnostics by place, each once, with their source lines. Secrets are masked by
+// what is known of them now, which is more than when the diagnostic was added.
 func (d *Diagnostics) All() []Diagnostic {
 	if d == nil {
 		return nil
 	}
 	out := make([]Diagnostic, 0, len(d.list))
+	seen := map[remark]bool{}
 	for _, one := range d.list {
-		out = append(out, *one)
+		shown := *one
+		if src := d.sources[one.Pos.File]; src != nil {
+			shown.Source = src.line(one.Pos.Line)
+		}
+		if d.mask != nil {
+			shown.Message = d.mask(one.Message)
+			shown.Hints = nil
+			for _, hint := range one.Hints {
+				shown.Hints = append(shown.Hints, d.mask(hint))
+			}
+		}
+		if key := (remark{one.Pos, one.Message}); !seen[key] {
+			seen[key] = true
+			out = append(out, shown)
+		}
 	}
 	slices.SortStableFunc(out, func(a, b Diagnostic) int {
 		return cmp.Or(cmp.Compare(a.Pos.File, b.Pos.File), cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Col, b.Pos.Col))
 	})
-	return slices.CompactFunc(out, func(a, b Diagnostic) bool { return a.Pos == b.Pos && a.Message == b.Message })
+	return out
+}
+
+// remark is what makes two diagnostics the same.
+type remark struct {
+	pos     Pos
+	message string
 }
 
 // Print writes every diagnostic with its source line and a caret, and a closing count. Nothing
 // is written when there is nothing to say.
 func (d *Diagnostics) Print(w io.Writer, color bool) {
 	var b strings.Builder
-	for _, one := range d.All() {
+	all := d.All()
+	for _, one := range all {
 		one.print(&b, color)
 	}
-	if problems, warnings := d.counts(); problems+warnings > 0 {
+	if problems, warnings := count(all); problems+warnings > 0 {
 		fmt.Fprintf(&b, "%s: %s\n", d.name, strings.Join(slices.DeleteFunc([]string{plural(problems, "problem"), plural(warnings, "warning")}, func(s string) bool { return s == "" }), ", "))
 	}
 	_, _ = io.WriteString(w, b.String()) // whoever prints has nobody to tell

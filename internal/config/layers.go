@@ -4,10 +4,10 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
+	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/knadh/koanf/providers/confmap"
@@ -33,8 +33,8 @@ func (l *loader) layer(root *yaml.Node, o Options) *yaml.Node {
 		TransformFunc: t.variable,
 	}), nil)
 	overrides := map[string]any{}
-	for name, value := range o.Overrides {
-		if value != "" {
+	for _, name := range slices.Sorted(maps.Keys(o.Overrides)) { // in an order, for the digest
+		if value := o.Overrides[name]; value != "" {
 			overrides[strings.ReplaceAll(name, ".", separator)] = t.scalar("--"+name, value)
 		}
 	}
@@ -155,14 +155,14 @@ var includable = []string{"hooks", "tests"}
 func (l *loader) include(root Node, main string) {
 	seen := map[string]bool{real(main): true}
 	for _, pattern := range root.Find("include").List() {
+		before := problems(l.d)
 		t := pattern.Text(l.d)
-		if t.Value == "" {
+		if t.Value == "" || problems(l.d) > before {
 			continue
 		}
-		path := l.beside(t.Value)
 		wild := strings.ContainsAny(t.Value, "*?[")
-		l.watch(path)
-		matches, err := filepath.Glob(path)
+		l.watch(l.beside(t.Value))
+		matches, err := l.matches(t.Value, wild)
 		switch {
 		case err != nil:
 			l.d.Errorf(t, "%q is not a pattern: %s", t.Value, err)
@@ -183,6 +183,25 @@ func (l *loader) include(root Node, main string) {
 			l.includeOne(root, match, t)
 		}
 	}
+}
+
+// globbing are the characters that mean something in a pattern.
+var globbing = strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`)
+
+// matches are the files a pattern finds, by name. The configuration's folder is no part of the
+// pattern, whatever it is called.
+func (l *loader) matches(pattern string, wild bool) ([]string, error) {
+	switch {
+	case !wild:
+		path := l.beside(pattern)
+		if _, err := os.Lstat(path); err != nil {
+			return nil, nil
+		}
+		return []string{path}, nil
+	case filepath.IsAbs(pattern):
+		return filepath.Glob(pattern)
+	}
+	return filepath.Glob(filepath.Join(globbing.Replace(l.dir), pattern))
 }
 
 func real(path string) string {
@@ -214,41 +233,38 @@ func (l *loader) includeOne(root Node, path string, at Text) {
 	}
 }
 
-// appendList adds a list's elements to the root's list of the same name.
+// appendList adds a list's elements to the root's list of the same name. Either may be written as
+// a single element.
 func (l *loader) appendList(root Node, e Entry) {
 	for i := 0; i+1 < len(root.y.Content); i += 2 {
-		if root.y.Content[i].Value == e.Key.Value && root.y.Content[i+1].Kind == yaml.SequenceNode {
-			list := root.y.Content[i+1]
-			for _, element := range e.Value.List() {
-				list.Content = append(list.Content, element.y)
-			}
+		if root.y.Content[i].Value == e.Key.Value {
+			root.y.Content[i+1] = l.joined(Node{root.y.Content[i+1], l}, e.Value)
 			return
 		}
 	}
-	if root.Find(e.Key.Value).IsZero() && e.Value.Kind() == KindList {
-		root.y.Content = append(root.y.Content, e.Key.node.y, e.Value.y)
-	}
+	root.y.Content = append(root.y.Content, e.Key.node.y, e.Value.y)
 }
 
-var yamlPlace = regexp.MustCompile(`line (\d+)(?:,? column (\d+))?:? ?`)
+func (l *loader) joined(a, b Node) *yaml.Node {
+	list := *a.y
+	if a.Kind() != KindList {
+		list = yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Line: a.y.Line, Column: a.y.Column}
+	}
+	list.Content = nil
+	for _, element := range append(a.List(), b.List()...) {
+		list.Content = append(list.Content, element.y)
+	}
+	l.origin[&list] = a.source()
+	return &list
+}
 
 // yamlError places an error of the YAML parser.
 func yamlError(name string, err error) (Pos, string) {
-	message := strings.TrimSpace(strings.TrimPrefix(err.Error(), "yaml:"))
-	pos := Pos{File: name}
-	if m := yamlPlace.FindStringSubmatchIndex(message); m != nil {
-		pos.Line, _ = strconv.Atoi(message[m[2]:m[3]]) // digits
-		pos.Col = 1
-		if m[4] >= 0 {
-			pos.Col, _ = strconv.Atoi(message[m[4]:m[5]])
-		}
-		message = message[:m[0]] + message[m[1]:]
+	var marked *yaml.LoadError
+	if errors.As(err, &marked) && marked.Mark.Line > 0 {
+		return Pos{name, marked.Mark.Line, max(1, marked.Mark.Column)}, "not YAML: " + marked.Message
 	}
-	var parse *yaml.LoadErrors
-	if errors.As(err, &parse) {
-		message = strings.Join(strings.Fields(message), " ")
-	}
-	return pos, "not YAML: " + strings.TrimSpace(message)
+	return Pos{File: name}, "not YAML: " + strings.TrimSpace(strings.TrimPrefix(err.Error(), "yaml:"))
 }
 
 // fingerprint sums everything a reload could change: the files, the other layers, and what the

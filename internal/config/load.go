@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -95,6 +96,7 @@ func newLoader(o Options) *loader {
 		contents: map[string]content{}, watched: map[string]bool{},
 		d: &Diagnostics{sources: map[string]*source{}, name: o.Path},
 	}
+	l.d.mask = l.maskedText
 	for _, pair := range o.Environ {
 		if name, value, ok := strings.Cut(pair, "="); ok {
 			l.environ[name] = value
@@ -139,22 +141,6 @@ func absolute(path string) string {
 
 func (l *loader) watch(path string) { l.watched[path] = true }
 
-// hide keeps a value from ever being shown.
-func (l *loader) hide(value string) {
-	if len(value) >= 4 {
-		l.hidden[value] = true
-	}
-}
-
-func (l *loader) masked(line string) string {
-	for value := range l.hidden {
-		if strings.Contains(line, value) {
-			line = strings.ReplaceAll(line, value, strings.Repeat("*", runeCount(value)))
-		}
-	}
-	return line
-}
-
 // lineEnds are all that end a line in YAML 1.1, which is what the parser counts by.
 var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n")
 
@@ -165,10 +151,15 @@ func (l *loader) parse(name string, data []byte, readable bool) *yaml.Node {
 	src := &source{name: name, lines: strings.Split(lineEnds.Replace(string(data)), "\n"), readable: readable, l: l}
 	l.d.sources[name] = src
 	l.files = append(l.files, name)
-	l.digest = fmt.Appendf(l.digest, "%d:%s%d:%s", len(name), filepath.Base(name), len(data), data)
+	l.digest = fmt.Appendf(l.digest, "%d:%s%d:%s", len(filepath.Base(name)), filepath.Base(name), len(data), data)
+	if pos, message := garbled(name, data); message != "" {
+		l.d.Errorf(pos, "%s", message)
+		return nil
+	}
 	documents, err := documents(data)
 	if err != nil {
 		pos, message := yamlError(name, err)
+		pos.Line = min(pos.Line, len(src.lines))
 		l.d.Errorf(pos, "%s", message)
 		return nil
 	}
@@ -176,7 +167,7 @@ func (l *loader) parse(name string, data []byte, readable bool) *yaml.Node {
 		l.d.Errorf(Pos{name, documents[1].Line, max(1, documents[1].Column)}, "a second document: a configuration is one YAML document")
 		return nil
 	}
-	if len(documents) == 0 || len(documents[0].Content) == 0 {
+	if len(documents) == 0 || isEmpty(documents[0]) {
 		l.d.Errorf(Pos{File: name}, "the file is empty").Hint("a configuration has at least hooks:")
 		return nil
 	}
@@ -192,6 +183,7 @@ func (l *loader) parse(name string, data []byte, readable bool) *yaml.Node {
 	if problems(l.d) > before && c.fatal {
 		return nil
 	}
+	src.understood = true
 	return root
 }
 
@@ -202,10 +194,31 @@ func emptyOr(n Node) string {
 	return n.Kind().String()
 }
 
-func documents(data []byte) ([]*yaml.Node, error) {
-	if i := bytes.IndexByte(data, 0); i >= 0 {
-		return nil, fmt.Errorf("line %d: a NUL byte", bytes.Count(data[:i], []byte("\n"))+1)
+// isEmpty reports whether a document says nothing; one that says null says something.
+func isEmpty(document *yaml.Node) bool {
+	return len(document.Content) == 0 || document.Content[0].ShortTag() == "!!null" && document.Content[0].Value == ""
+}
+
+// garbled finds the first byte that is no text, which the parser does not place.
+func garbled(name string, data []byte) (pos Pos, message string) {
+	pos = Pos{File: name, Line: 1, Col: 1}
+	for i := 0; i < len(data); {
+		r, size := utf8.DecodeRune(data[i:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			return pos, "not UTF-8"
+		case r < ' ' && r != '\t' && r != '\n' && r != '\r', r >= 0x7f && r < 0xa0 && r != 0x85, r == 0xfffe, r == 0xffff:
+			return pos, fmt.Sprintf("a control character (%U)", r)
+		}
+		i, pos.Col = i+size, pos.Col+1
+		if r == '\n' || r == '\r' && !bytes.HasPrefix(data[i:], []byte("\n")) || r == 0x85 || r == 0x2028 || r == 0x2029 {
+			pos.Line, pos.Col = pos.Line+1, 1
+		}
 	}
+	return Pos{}, ""
+}
+
+func documents(data []byte) ([]*yaml.Node, error) {
 	var out []*yaml.Node
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	for len(out) < 2 {
@@ -251,6 +264,10 @@ func (c *checker) check(y *yaml.Node, depth int) {
 		c.fatal = true
 		return
 	}
+	if y.Style&yaml.TaggedStyle != 0 {
+		c.l.d.Errorf(at, "tags such as %s are not part of this language", y.ShortTag()).Hint("quotes make a text")
+		c.fatal = true
+	}
 	if y.Kind == yaml.MappingNode {
 		c.keys(y)
 	}
@@ -290,6 +307,9 @@ func (l *loader) resolveAll(n Node, secret bool) {
 		t := l.expand(n, &quiet)
 		if secret {
 			l.hide(t.Value)
+			if t.Value != "" && !slices.ContainsFunc(t.parts, func(p part) bool { return !p.copied }) { // written out
+				n.hide()
+			}
 		}
 		l.digestValue(t)
 	case KindList:

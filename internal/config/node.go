@@ -28,22 +28,6 @@ type Node struct {
 	l *loader
 }
 
-// source is a file that was read, or what stands for one.
-type source struct {
-	name     string
-	lines    []string
-	readable bool // by others than its owner
-	l        *loader
-}
-
-// line returns a line as it may be shown: with secrets masked.
-func (s *source) line(n int) string {
-	if n < 1 || n > len(s.lines) {
-		return ""
-	}
-	return s.l.masked(s.lines[n-1])
-}
-
 // IsZero reports whether the node is absent.
 func (n Node) IsZero() bool { return n.y == nil }
 
@@ -92,10 +76,13 @@ func (n Node) Place() (Pos, int) {
 		return n.Pos(), 1
 	}
 	width := runeCount(n.y.Value)
-	switch {
+	quoted := n.y.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0
+	switch pos, end := n.Pos(), n.at(len(n.y.Value)); {
 	case n.y.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0:
 		width = 1
-	case n.y.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0:
+	case quoted && end.Line == pos.Line && end.Col > pos.Col:
+		width = end.Col - pos.Col + 1 // escapes are longer than what they stand for
+	case quoted:
 		width += 2
 	}
 	return n.Pos(), max(width, 1)
@@ -216,11 +203,11 @@ func (n Node) describe() string {
 	if n.Kind() != KindScalar {
 		return n.Kind().String()
 	}
-	value := n.y.Value
-	if len(value) > 40 {
-		value = value[:37] + "..."
+	value := strings.ReplaceAll(n.l.masked(n.y.Value), "\n", " ")
+	if runes := []rune(value); len(runes) > 40 {
+		value = string(runes[:37]) + "..."
 	}
-	return `"` + n.l.masked(strings.ReplaceAll(value, "\n", " ")) + `"`
+	return `"` + value + `"`
 }
 
 // Map opens a mapping for several readers, each of which takes the keys it knows.

@@ -90,8 +90,8 @@ var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 // reference resolves the ${…} at the start of s. It returns its length, its value, and what is
 // wrong with it.
 func (l *loader) reference(s string, n Node) (length int, value, problem string) {
-	end := strings.IndexByte(s, '}')
-	if end < 0 || strings.ContainsRune(s[:end], '\n') {
+	end := referenceEnd(s)
+	if end < 0 {
 		return 2, "", "${ is never closed; $$ writes a dollar sign"
 	}
 	inner := s[2:end]
@@ -110,6 +110,8 @@ func (l *loader) reference(s string, n Node) (length int, value, problem string)
 	}
 	value, found := l.environ[name]
 	switch {
+	case strings.Contains(otherwise, "${"):
+		return length, "", fmt.Sprintf("${%s:-…}: a default holds no reference", name)
 	case found && (value != "" || !hasDefault):
 		if secretName.MatchString(name) {
 			l.hide(value)
@@ -119,6 +121,25 @@ func (l *loader) reference(s string, n Node) (length int, value, problem string)
 		return length, otherwise, ""
 	}
 	return length, "", fmt.Sprintf("environment variable %s is not set", name)
+}
+
+// referenceEnd is the place of the brace that closes the ${ at the start of s, on the same line; -1
+// when there is none. Braces inside, of a default that is JSON, come in pairs.
+func referenceEnd(s string) int {
+	depth := 0
+	for i := 1; i < len(s); i++ {
+		switch s[i] {
+		case '{':
+			depth++
+		case '}':
+			if depth--; depth == 0 {
+				return i
+			}
+		case '\n':
+			return -1
+		}
+	}
+	return -1
 }
 
 // secretName are variable names whose values are never shown.
@@ -163,7 +184,10 @@ func (l *loader) content(path string) (value, problem string) {
 		return seen.value, seen.problem
 	}
 	data, info, err := readRegular(path, maxReferenced)
-	value = strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
+	value = strings.TrimSuffix(string(data), "\n")
+	if len(value) < len(data) {
+		value = strings.TrimSuffix(value, "\r")
+	}
 	if err != nil {
 		problem = err.Error()
 	}

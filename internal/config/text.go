@@ -76,7 +76,7 @@ func (s span) Place() (Pos, int) { return s.pos, s.width }
 func (n Node) at(offset int) Pos {
 	pos := n.Pos()
 	src := n.source()
-	if n.y == nil || src == nil || n.y.Kind != yaml.ScalarNode || offset <= 0 && n.y.Style&(yaml.LiteralStyle|yaml.FoldedStyle|yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) == 0 {
+	if n.y == nil || src == nil || src.lines == nil || n.y.Kind != yaml.ScalarNode || offset <= 0 && n.y.Style&(yaml.LiteralStyle|yaml.FoldedStyle|yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) == 0 {
 		return pos
 	}
 	w := &walk{lines: src.lines, line: n.y.Line - 1, col: n.y.Column - 1, style: n.y.Style}
@@ -101,6 +101,9 @@ type walk struct {
 	col    int // from 0, in characters
 	style  yaml.Style
 	indent int // of a block scalar's content
+
+	runes []rune // of the line of
+	of    int
 }
 
 func (w *walk) block() bool { return w.style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 }
@@ -139,11 +142,13 @@ func (w *walk) rest() []rune {
 	if w.line >= len(w.lines) {
 		return nil
 	}
-	runes := []rune(w.lines[w.line])
-	if w.col >= len(runes) {
+	if w.runes == nil || w.of != w.line {
+		w.runes, w.of = []rune(w.lines[w.line]), w.line
+	}
+	if w.col >= len(w.runes) {
 		return nil
 	}
-	return runes[w.col:]
+	return w.runes[w.col:]
 }
 
 // settle moves over source that makes no character of the value, so that the place is that of
@@ -265,10 +270,10 @@ var weakSecrets = map[string]bool{
 }
 
 func (s *Secret) decode(n Node, d *Diagnostics) bool {
-	before := len(d.list)
+	before := problems(d)
 	t := n.Text(d)
 	*s = Secret{value: &t.Value, literal: len(t.parts) == 0, place: n}
-	if len(d.list) > before {
+	if problems(d) > before {
 		return false
 	}
 	n.l.hide(t.Value)

@@ -1,0 +1,317 @@
+package action
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tenterhook/tenterhook/internal/config"
+)
+
+func redirectTo(target string, status int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", target)
+		w.WriteHeader(status)
+	}
+}
+
+func TestRedirect_TakesNothingSecretToAnotherHost(t *testing.T) {
+	other := newSink(t, nil)
+	s := newSink(t, redirectTo(other.URL+"/there", http.StatusPermanentRedirect))
+	r, out := sent(t, "http: {url: '"+s.URL+"/services/hunter2?token=hunter2', allow_private: true, follow_redirects: 1, headers: {Authorization: Bearer hunter2, Cookie: hunter2, X-Key: hunter2, Accept: text/plain}}", "hunter2")
+	if r.Err != nil || other.hits.Load() != 1 {
+		t.Fatalf("got %+v %s", r, out)
+	}
+	var sent bytes.Buffer
+	if err := other.header.Write(&sent); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(sent.String(), "hunter2") {
+		t.Errorf("the other host was sent:\n%s", sent.String())
+	}
+	if other.header.Get("Accept") != "text/plain" || other.header.Get("Content-Type") != "application/json" {
+		t.Errorf("what is not secret was lost:\n%s", sent.String())
+	}
+}
+
+func TestRedirect_KeepsHeadersOnTheSameHost(t *testing.T) {
+	s := newSink(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/" {
+			redirectTo("/there", http.StatusTemporaryRedirect)(w, r)
+		}
+	})
+	r, _ := sent(t, "http: {url: '"+s.URL+"/', allow_private: true, follow_redirects: 1, headers: {X-Key: hunter2}}")
+	if r.Err != nil || s.path != "/there" || s.header.Get("X-Key") != "hunter2" || s.body != sample || s.method != "POST" {
+		t.Errorf("got %+v, sent %s %s %v", r, s.method, s.path, s.header)
+	}
+}
+
+func TestRedirect_IsNotFollowedWhenItWouldLoseTheBody(t *testing.T) {
+	for _, status := range []int{301, 302, 303} {
+		other := newSink(t, nil)
+		s := newSink(t, redirectTo(other.URL, status))
+		r, _ := sent(t, fmt.Sprintf("http: {url: '%s', allow_private: true, follow_redirects: 5}", s.URL))
+		if r.Err == nil || r.Status != status || !r.Final || other.hits.Load() != 0 {
+			t.Errorf("%d: got %+v, %d hits", status, r, other.hits.Load())
+		}
+		r, _ = sent(t, fmt.Sprintf("http: {url: '%s', method: GET, allow_private: true, follow_redirects: 5}", s.URL))
+		if r.Err != nil || other.hits.Load() != 1 {
+			t.Errorf("%d of a GET: got %+v, %d hits", status, r, other.hits.Load())
+		}
+	}
+}
+
+func TestRedirect_EndsAfterAsManyAsAllowed(t *testing.T) {
+	for _, allowed := range []int64{0, 1, 3} {
+		s := newSink(t, func(w http.ResponseWriter, r *http.Request) { redirectTo(r.URL.Path+"x", 307)(w, r) })
+		r, _ := sent(t, fmt.Sprintf("http: {url: '%s/', allow_private: true, follow_redirects: %d}", s.URL, allowed))
+		if r.Status != 307 || r.Err == nil || !r.Final || s.hits.Load() != allowed+1 {
+			t.Errorf("%d allowed: %+v, %d requests", allowed, r, s.hits.Load())
+		}
+	}
+}
+
+func TestRedirect_IsGuardedLikeTheFirstRequest(t *testing.T) {
+	target := newSink(t, nil)
+	for _, to := range []string{target.URL, "http://localhost" + target.URL[strings.LastIndexByte(target.URL, ':'):], "http://[::ffff:127.0.0.1]" + target.URL[strings.LastIndexByte(target.URL, ':'):], "file:///etc/passwd", "gopher://127.0.0.1/"} {
+		s := newSink(t, redirectTo(to, 307))
+		// The first server stands for a public one: the guard lets it through, and nothing else.
+		public := newTransport(func(network, address string, c syscall.RawConn) error {
+			if "http://"+address == s.URL {
+				return nil
+			}
+			return guardDial(network, address, c)
+		})
+		usual := transports()[false]
+		transports()[false] = public
+		r, _ := sent(t, "http: {url: '"+s.URL+"', follow_redirects: 3}")
+		transports()[false] = usual
+		public.CloseIdleConnections()
+		if r.Err == nil || s.hits.Load() != 1 || target.hits.Load() != 0 {
+			t.Errorf("%s: got %+v, hits %d and %d", to, r, s.hits.Load(), target.hits.Load())
+		}
+	}
+}
+
+func TestHTTP_WhatTheGuardRefusesIsNotTriedAgain(t *testing.T) {
+	s := newSink(t, nil)
+	r, _ := sent(t, "http: {url: '"+s.URL+"'}")
+	if r.Err == nil || !r.Final || !strings.Contains(r.Err.Error(), "allow_private") {
+		t.Errorf("got %+v", r)
+	}
+}
+
+func TestHTTP_RetryAfterIsBounded(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for _, value := range []string{"315360000", "9223372036854775807", "99999999999999999999999", "Fri, 31 Dec 9999 23:59:59 GMT"} {
+		if got := retryAfter(value, now); got != longestRetryAfter {
+			t.Errorf("%q: %v, want %v", value, got, longestRetryAfter)
+		}
+	}
+	for _, value := range []string{"", "0", "-5", "-99999999999999999999999", "5.5", "1e3", "0x10", "soon", "Fri, 02 Jan 2026 03:04:05 GMT", "Fri, 02 Jan 1970 03:04:05 GMT"} {
+		if got := retryAfter(value, now); got != 0 {
+			t.Errorf("%q: %v, want none", value, got)
+		}
+	}
+}
+
+func TestHTTP_AnAnswerCountsAlsoWhenItsRunIsCancelledMeanwhile(t *testing.T) {
+	for status, final := range map[int]bool{200: false, 404: true} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		s := newSink(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
+		a := compiled(t, "http: {url: '"+s.URL+"', allow_private: true}")
+		// The answer is there when its first line is written, and then the run is cancelled.
+		out := writerFunc(func(p []byte) (int, error) { cancel(ErrStopping); return len(p), nil })
+		r := prepared(t, a, facts(t)).Run(ctx, out)
+		if (r.Err == nil) != (status == 200) || errors.Is(r.Err, ErrStopping) || r.Status != status || r.Final != final {
+			t.Errorf("%d: got %+v", status, r)
+		}
+		cancel(nil)
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+func TestHTTP_ASlowBodyTimesOut(t *testing.T) {
+	s := newSink(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, "first ")
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	})
+	r, out := sent(t, "http: {url: '"+s.URL+"', allow_private: true, timeout: 200ms}")
+	if !r.TimedOut || r.Err == nil || r.Status != 200 || !strings.HasSuffix(out, "first ") {
+		t.Errorf("got %+v %q", r, out)
+	}
+}
+
+func TestHTTP_HostileAnswersAreBounded(t *testing.T) {
+	for name, tt := range map[string]struct {
+		answer http.HandlerFunc
+		err    string
+	}{
+		"a gzip bomb": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			z := gzip.NewWriter(w)
+			zeros := make([]byte, 1<<20)
+			for range 64 {
+				if _, err := z.Write(zeros); err != nil {
+					return
+				}
+			}
+			_ = z.Close()
+		}, ""},
+		"endless headers": {func(w http.ResponseWriter, _ *http.Request) {
+			for i := range 5000 {
+				w.Header().Set(fmt.Sprintf("X-%d", i), strings.Repeat("x", 100))
+			}
+		}, "headers"},
+		"a connection that is cut": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "1000")
+			_, _ = io.WriteString(w, "ten bytes.")
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		}, "read the answer: unexpected EOF"},
+		"no answer at all": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "EOF"},
+		"not HTTP": {func(w http.ResponseWriter, _ *http.Request) {
+			c, _, err := http.NewResponseController(w).Hijack()
+			if err == nil {
+				_, _ = io.WriteString(c, "hunter2 is the password\r\n\r\n")
+				_ = c.Close()
+			}
+		}, "malformed"},
+		"a status with our secret": {func(w http.ResponseWriter, _ *http.Request) {
+			c, _, err := http.NewResponseController(w).Hijack()
+			if err == nil {
+				_, _ = io.WriteString(c, "HTTP/1.1 500 hunter2\x1b[31m"+strings.Repeat("x", 10_000)+"\r\nContent-Length: 0\r\n\r\n")
+				_ = c.Close()
+			}
+		}, "answered 500 Internal Server Error"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSink(t, tt.answer)
+			r, out := sent(t, "http: {url: '"+s.URL+"', allow_private: true}", "hunter2")
+			if tt.err == "" && r.Err != nil || tt.err != "" && (r.Err == nil || !strings.Contains(r.Err.Error(), tt.err)) {
+				t.Errorf("got %v, want %q", r.Err, tt.err)
+			}
+			if len(out) > 2*keptResponse || strings.Contains(out+fmt.Sprint(r.Err), "hunter2") || r.Err != nil && len(r.Err.Error()) > 300 {
+				t.Errorf("%d bytes of output, %.300v", len(out), r.Err)
+			}
+		})
+	}
+}
+
+func TestHTTP_KeepsNoCookies(t *testing.T) {
+	s := newSink(t, func(w http.ResponseWriter, _ *http.Request) {
+		http.SetCookie(w, &http.Cookie{Name: "session", Value: "of another hook"})
+	})
+	for range 2 {
+		if r, _ := sent(t, "http: {url: '"+s.URL+"', allow_private: true}"); r.Err != nil {
+			t.Fatal(r.Err)
+		}
+	}
+	if got := s.header.Get("Cookie"); got != "" {
+		t.Errorf("sent the cookie %s", got)
+	}
+}
+
+func TestHTTP_ACertificateNobodyVouchesForIsRefused(t *testing.T) {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a request arrived") }))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	defer s.Close()
+	if r, _ := sent(t, "http: {url: '"+s.URL+"', allow_private: true}"); r.Err == nil || !strings.Contains(r.Err.Error(), "certificate") {
+		t.Errorf("got %+v", r)
+	}
+}
+
+func TestHTTP_ValuesCannotLeaveTheirPlace(t *testing.T) {
+	for name, tt := range map[string]struct{ rule, body, want string }{
+		"a line break in a header":        {`headers: {X-A: "${{ payload.x }}"}`, `{"x":"a\nb"}`, "header X-A"},
+		"a NUL byte in a header":          {`headers: {X-A: "${{ payload.x }}"}`, `{"x":"a\u0000b"}`, "header X-A"},
+		"another control in a header":     {`headers: {X-A: "${{ payload.x }}"}`, `{"x":"a\u0001b"}`, "header X-A"},
+		"a header beyond reason":          {`headers: {X-A: "${{ payload.x }}"}`, `{"x":"` + strings.Repeat("a", 100_000) + `"}`, "header X-A"},
+		"a line break in the body's type": {`headers: {Content-Type: "${{ payload.x }}"}`, `{"x":"a\rb"}`, "header Content-Type"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := compiled(t, "http: {url: 'https://example.com/', "+tt.rule+"}")
+			if _, err := a.Prepare(delivery(tt.body), facts(t)); err == nil || !strings.HasPrefix(err.Error(), tt.want) || len(err.Error()) > 200 {
+				t.Errorf("got %.300v", err)
+			}
+		})
+	}
+	for _, value := range []string{"@evil.example/", "\\\\evil.example", "//evil.example", "..//evil.example", "?@evil.example", "#@evil.example", ":80@evil.example"} {
+		p, err := compiled(t, `http: {url: "https://example.com/${{ payload.x }}"}`).Prepare(delivery(`{"x":"`+value+`"}`), facts(t))
+		if err == nil && p.(*preparedRequest).url.Host != "example.com" {
+			t.Errorf("%q leads to %s", value, p.(*preparedRequest).url.Host)
+		}
+	}
+	for _, value := range []string{`\n`, `\u0000`, `%zz`} {
+		if _, err := compiled(t, `http: {url: "https://example.com/${{ payload.x }}"}`).Prepare(delivery(`{"x":"`+value+`"}`), facts(t)); err == nil {
+			t.Errorf("%q was taken into an address", value)
+		}
+	}
+}
+
+func TestHTTP_JSONKeepsDigitsAndTypes(t *testing.T) {
+	s := newSink(t, nil)
+	r, out := sent(t, `
+http:
+  url: '`+s.URL+`'
+  allow_private: true
+  json:
+    large: 18446744073709551615
+    larger: 123456789012345678901234567890
+    negative: -5
+    fraction: 1.5
+    quoted: "5"
+    word: no
+    date: 2026-01-02
+    nothing:
+    empty: []
+    none: {}
+    deep: {list: [1, [true, {a: "${{ payload.n }}"}]]}
+`)
+	succeeded(t, r, out)
+	want := `{"date":"2026-01-02","deep":{"list":[1,[true,{"a":9007199254740993}]]},"empty":[],"fraction":1.5,"large":18446744073709551615,"larger":123456789012345678901234567890,"negative":-5,"none":{},"nothing":null,"quoted":"5","word":"no"}`
+	if s.body != want {
+		t.Errorf("body %s\nwant %s", s.body, want)
+	}
+}
+
+func TestHTTP_JSONTakesReferencesForWhatTheyAre(t *testing.T) {
+	s := newSink(t, nil)
+	file, d := config.Parse("hooks.yaml", []byte(`
+http:
+  url: '`+s.URL+`'
+  allow_private: true
+  json:
+    number: "${N}"
+    plain: ${N}
+    zeros: ${ZEROS}
+    exponent: ${EXPONENT}
+    word: ${WORD}
+    yes: ${TRUE}
+`), config.Options{Environ: []string{"N=42", "ZEROS=007", "EXPONENT=1e5", "WORD=word", "TRUE=true"}})
+	if d.Err() != nil {
+		t.Fatal(d)
+	}
+	a := Compile(file.Root.Map(d), file.Root, Context{Dir: t.TempDir(), Diagnostics: d})
+	if r := prepared(t, a, facts(t)).Run(t.Context(), NewOutput(1024)); r.Err != nil {
+		t.Fatal(r.Err)
+	}
+	if want := `{"exponent":"1e5","number":"42","plain":42,"word":"word","yes":true,"zeros":"007"}`; s.body != want {
+		t.Errorf("body %s\nwant %s", s.body, want)
+	}
+}

@@ -1,0 +1,163 @@
+package action
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// preparedRequest is a request with its values.
+type preparedRequest struct {
+	action *httpAction
+	facts  Facts
+	url    *url.URL
+	header http.Header
+	body   []byte
+}
+
+// maxDescribedBody bounds the body that is shown of a request.
+const maxDescribedBody = 4096
+
+// Describe implements Prepared.
+func (p *preparedRequest) Describe() map[string]any {
+	mask := p.action.mask
+	shown := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(p.header)) {
+		shown[name] = mask.text(p.header.Get(name))
+	}
+	body := string(p.body[:min(len(p.body), maxDescribedBody)])
+	return map[string]any{
+		"http":    map[string]any{"method": p.action.method, "url": mask.text(p.url.String()), "headers": shown, "body": mask.text(strings.ToValidUTF8(body, "\ufffd"))},
+		"timeout": p.action.timeout.String(), "body_bytes": len(p.body),
+	}
+}
+
+// Run implements Prepared.
+func (p *preparedRequest) Run(ctx context.Context, out io.Writer) Result {
+	bounded, cancel := context.WithTimeout(ctx, p.action.timeout)
+	defer cancel()
+	masked := p.action.mask.writer(out)
+	result, cut := p.send(bounded, masked)
+	_ = masked.Flush() // Output takes everything
+	switch {
+	case cut && ctx.Err() != nil:
+		result.Err = context.Cause(ctx)
+	case cut && bounded.Err() != nil:
+		result.TimedOut = true
+		result.Err = fmt.Errorf("timed out after %s", p.action.timeout)
+	}
+	return result
+}
+
+// send sends the request and judges the answer. It reports whether it was cut off before that:
+// an answer that came counts, whatever happens then.
+func (p *preparedRequest) send(ctx context.Context, out io.Writer) (r Result, cut bool) {
+	req, err := http.NewRequestWithContext(ctx, p.action.method, p.url.String(), bytes.NewReader(p.body))
+	if err != nil {
+		return Result{Err: p.plain(err), Final: true}, false
+	}
+	req.Header = p.header.Clone()
+	req.Header.Set("Idempotency-Key", p.facts.Job)
+	if req.Header.Get("User-Agent") == "" {
+		req.Header.Set("User-Agent", "tenterhook")
+	}
+	response, err := p.client().Do(req)
+	if err != nil {
+		return Result{Err: p.plain(err), Final: errors.Is(err, errRefused)}, true
+	}
+	defer func() { _ = response.Body.Close() }()
+	fmt.Fprintf(out, "%s %s\n", response.Proto, response.Status[:min(len(response.Status), keptStatus)])
+	if _, err := io.Copy(out, io.LimitReader(response.Body, keptResponse)); err != nil {
+		return Result{Status: response.StatusCode, Err: fmt.Errorf("read the answer: %w", p.plain(err))}, true
+	}
+	return p.judge(response), false
+}
+
+// client follows as many redirects as the rule allows, and takes no credential to another host:
+// neither headers nor the address that led there. A redirect that would drop the body is not
+// followed: the delivery would be lost, and the answer would look like success.
+func (p *preparedRequest) client() *http.Client {
+	return &http.Client{
+		Transport: transports()[p.action.private],
+		CheckRedirect: func(req *http.Request, via []*http.Request) error {
+			if len(via) > p.action.redirects || req.Method != via[0].Method {
+				return http.ErrUseLastResponse
+			}
+			if req.URL.Scheme != "https" && via[0].URL.Scheme == "https" {
+				return fmt.Errorf("%w to be redirected from https to %s", errRefused, req.URL.Scheme)
+			}
+			req.Header.Del("Referer")
+			if req.URL.Host != via[0].URL.Host {
+				for name := range p.header {
+					if name != "Content-Type" && name != "Accept" {
+						req.Header.Del(name)
+					}
+				}
+			}
+			return nil
+		},
+	}
+}
+
+// judge decides what the answer's status means.
+func (p *preparedRequest) judge(response *http.Response) Result {
+	r := Result{Status: response.StatusCode}
+	for _, ok := range p.action.expect {
+		if r.Status >= ok.from && r.Status <= ok.to {
+			return r
+		}
+	}
+	// The server's own words for it are in the output.
+	r.Err = errors.New(strings.TrimSpace(fmt.Sprintf("answered %d %s", r.Status, http.StatusText(r.Status))))
+	switch r.Status {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther:
+		if p.action.redirects > 0 && len(p.body) > 0 {
+			r.Err = fmt.Errorf("%w: a redirect that would drop the body is not followed", r.Err)
+		}
+		r.Final = true
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+	default:
+		r.Final = r.Status < 500
+	}
+	if !r.Final {
+		r.RetryAfter = retryAfter(response.Header.Get("Retry-After"), time.Now())
+	}
+	return r
+}
+
+// longestRetryAfter bounds what the other side can ask for.
+const longestRetryAfter = 24 * time.Hour
+
+// retryAfter reads seconds or a date (RFC 9110, section 10.2.3).
+func retryAfter(value string, now time.Time) time.Duration {
+	seconds, err := strconv.ParseUint(value, 10, 64)
+	switch {
+	case err == nil && seconds < uint64(longestRetryAfter/time.Second):
+		return time.Duration(seconds) * time.Second
+	case err == nil || errors.Is(err, strconv.ErrRange):
+		return longestRetryAfter
+	}
+	if at, err := http.ParseTime(value); err == nil && at.After(now) {
+		return min(at.Sub(now), longestRetryAfter)
+	}
+	return 0
+}
+
+// plain is the cause of a failed request: the library's text has the address, which can hold a
+// secret.
+func (p *preparedRequest) plain(err error) error {
+	var wrapped *url.Error
+	if errors.As(err, &wrapped) {
+		err = wrapped.Err
+	}
+	return errors.New(p.action.mask.text(err.Error()))
+}
