@@ -26,6 +26,7 @@ func newExec(m *config.Map, rule config.Node, c Context) Action {
 	for _, element := range elements {
 		cmd.argv = append(cmd.argv, argument(element, c))
 	}
+	refuseCode(elements, cmd.argv, d)
 	cmd.argv[0] = program(elements[0], cmd, d)
 	if slices.Contains(cmd.argv, nil) {
 		return nil

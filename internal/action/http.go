@@ -220,10 +220,23 @@ func statusRanges(texts []config.Text, d *config.Diagnostics) []statusRange {
 	return out
 }
 
+// escapeInURL makes a value one part of an address: a segment of its path, or a value of its
+// query. What a sender writes must not choose another path, or add parameters.
+func escapeInURL(before, value string) string {
+	if strings.Contains(before, "?") {
+		return url.QueryEscape(value)
+	}
+	escaped := url.PathEscape(value)
+	if escaped == "." || escaped == ".." {
+		return strings.ReplaceAll(escaped, ".", "%2E")
+	}
+	return escaped
+}
+
 // Prepare renders the request.
 func (a *httpAction) Prepare(in *expression.Input, f Facts) (Prepared, error) {
 	p := &preparedRequest{action: a, facts: f, header: http.Header{}}
-	target, _, err := a.url.Text(in)
+	target, _, err := a.url.TextEscaped(in, escapeInURL)
 	if err != nil {
 		return nil, fmt.Errorf("url: %w", err)
 	}

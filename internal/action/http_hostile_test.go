@@ -257,9 +257,26 @@ func TestHTTP_ValuesCannotLeaveTheirPlace(t *testing.T) {
 			t.Errorf("%q leads to %s", value, p.(*preparedRequest).url.Host)
 		}
 	}
-	for _, value := range []string{`\n`, `\u0000`, `%zz`} {
-		if _, err := compiled(t, `http: {url: "https://example.com/${{ payload.x }}"}`).Prepare(delivery(`{"x":"`+value+`"}`), facts(t)); err == nil {
-			t.Errorf("%q was taken into an address", value)
+}
+
+func TestHTTP_AValueIsOnePartOfAnAddress(t *testing.T) {
+	const rule = `http: {url: "https://ci.example.com/projects/${{ payload.x }}/build?token=t&ref=${{ payload.x }}&last=1"}`
+	for value, want := range map[string]string{
+		"main":           "/projects/main/build?token=t&ref=main&last=1",
+		"a b/c":          "/projects/a%20b%2Fc/build?token=t&ref=a+b%2Fc&last=1",
+		"../../admin?x=": "/projects/..%2F..%2Fadmin%3Fx=/build?token=t&ref=..%2F..%2Fadmin%3Fx%3D&last=1",
+		"..":             "/projects/%2E%2E/build?token=t&ref=..&last=1",
+		"x&token=mine#":  "/projects/x&token=mine%23/build?token=t&ref=x%26token%3Dmine%23&last=1",
+		"%2e%2e":         "/projects/%252e%252e/build?token=t&ref=%252e%252e&last=1",
+		`\n\u0000`:       "/projects/%0A%00/build?token=t&ref=%0A%00&last=1",
+	} {
+		p, err := compiled(t, rule).Prepare(delivery(`{"x":"`+value+`"}`), facts(t))
+		if err != nil {
+			t.Errorf("%q: %v", value, err)
+			continue
+		}
+		if got := p.(*preparedRequest).url.RequestURI(); got != want {
+			t.Errorf("%q: asks for %s, want %s", value, got, want)
 		}
 	}
 }

@@ -20,14 +20,19 @@ const maxConns = 256
 // A socket file that is already there is removed when nothing answers on it; when something
 // does, or when the file is no socket, that is an error. Connections beyond 256 are closed.
 func Listen(spec string) (net.Listener, error) {
-	if path, ok := unixPath(spec); ok {
-		return listenUnix(path)
-	}
-	l, err := net.Listen("tcp", spec)
+	l, err := Open(spec)
 	if err != nil {
 		return nil, err
 	}
 	return bounded(l), nil
+}
+
+// Open is Listen without a bound of connections.
+func Open(spec string) (net.Listener, error) {
+	if path, ok := unixPath(spec); ok {
+		return listenUnix(path)
+	}
+	return net.Listen("tcp", spec)
 }
 
 func listenUnix(path string) (net.Listener, error) {
@@ -43,7 +48,7 @@ func listenUnix(path string) (net.Listener, error) {
 		_ = l.Close() // the error to tell is the first one
 		return nil, err
 	}
-	return bounded(l), nil
+	return l, nil
 }
 
 func removeStale(path string) error {

@@ -156,7 +156,7 @@ func (d *Daemon) listen() error {
 	if len(sockets) > 0 {
 		d.deliveries = sockets[0]
 	} else {
-		l, err := admin.Listen(d.booted.Server.Listen)
+		l, err := admin.Open(d.booted.Server.Listen) // ingress.Bound bounds it
 		if err != nil {
 			return fmt.Errorf("listen for deliveries: %w", err)
 		}

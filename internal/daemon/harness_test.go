@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -223,4 +224,18 @@ func (l *lines) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.buf.String()
+}
+
+// admin asks the admin side's API.
+func (r *running) admin(path string) (status int, body string) {
+	r.t.Helper()
+	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", r.dir+"/admin.sock")
+	}, DisableKeepAlives: true}}
+	response, err := client.Get("http://localhost/api/v1/" + path)
+	must(r.t, err)
+	defer func() { _ = response.Body.Close() }()
+	b, err := io.ReadAll(response.Body)
+	must(r.t, err)
+	return response.StatusCode, string(b)
 }

@@ -67,7 +67,7 @@ func (d *Daemon) reloadLoop(ctx context.Context) {
 // changes nothing. What is in flight keeps the set it started with.
 func (d *Daemon) reload(trigger string) admin.ReloadResult {
 	running := d.config.Load()
-	next, diagnostics := Load(d.options.Config, d.exposed)
+	next, diagnostics := Load(d.options.Config, d.reachable())
 	result := admin.ReloadResult{Digest: running.File.Digest, Problems: diagnostics.All()}
 	if diagnostics.Err() != nil {
 		d.reloadFailed(trigger, running, diagnostics)
@@ -89,6 +89,12 @@ func (d *Daemon) reload(trigger string) admin.ReloadResult {
 	}
 	d.metrics.reload(true)
 	return result
+}
+
+// reachable reports whether other machines reach the listener that is open, whatever a file says
+// that has changed since.
+func (d *Daemon) reachable() bool {
+	return d.exposed || d.Addr().Network() != "unix" && !isLocal(d.Addr().String())
 }
 
 // reloadFailed reports a refused file once: the watch looks again and again, and the same

@@ -130,6 +130,12 @@ func (t *Template) Uses(name string) bool {
 // when the whole template is one expression that came to nil; inside a longer text nil is the
 // empty text. The error is an *EvalError, placed in the template, or a *request.DecodeError.
 func (t *Template) Text(in *Input) (s string, present bool, err error) {
+	return t.TextEscaped(in, func(_, value string) string { return value })
+}
+
+// TextEscaped is Text with escape applied to what each expression came to; before is the text
+// that stands before it.
+func (t *Template) TextEscaped(in *Input, escape func(before, value string) string) (s string, present bool, err error) {
 	if s, ok := t.Constant(); ok {
 		return s, true, nil
 	}
@@ -142,6 +148,9 @@ func (t *Template) Text(in *Input) (s string, present bool, err error) {
 		}
 		if isNil && len(t.parts) == 1 {
 			return "", false, nil
+		}
+		if p.program != nil {
+			s = escape(out.String(), s)
 		}
 		if out.Len()+len(s) > maxOutput {
 			return "", false, &EvalError{Message: fmt.Sprintf("the text is larger than %d MiB", maxOutput>>20), Width: len(t.source)}

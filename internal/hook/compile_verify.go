@@ -173,7 +173,11 @@ func reportProblems(v verify.Verifier, node config.Node, d *config.Diagnostics) 
 		if found := node.Find(p.Path...); !found.IsZero() {
 			at = found
 		}
-		problem := d.Errorf(at, "%s", p.Message)
+		report := d.Errorf
+		if p.Warning {
+			report = d.Warnf
+		}
+		problem := report(at, "%s", p.Message)
 		for _, hint := range p.Hints {
 			problem.Hint("%s", hint)
 		}

@@ -50,6 +50,9 @@ func (h *Hook) Explain(r *request.Request, now time.Time) Explanation {
 	} else {
 		e.Verified, e.Secret = true, secret
 	}
+	if e.Verified {
+		h.TakeOut(r)
+	}
 	r.Header, _ = h.Conceal(r.Header)
 	if answer := h.Handshake(r); answer != nil && e.Verified {
 		e.Handshake = &HandshakeAnswer{Status: answer.Status, Body: string(answer.Body)}
@@ -89,14 +92,20 @@ func (r *Rule) explain(req *request.Request, id Identity, delivery string, now t
 	verdict, key, err := r.decide(in)
 	e := RuleExplanation{Rule: r.Name, Verdict: verdict, ConcurrencyKey: key, Values: []expression.Value{}}
 	if err != nil {
-		e.Error = err.Error()
+		e.Error = r.Hook.shown(err.Error())
 		var undecodable *request.DecodeError
 		if errors.As(err, &undecodable) {
 			e.Verdict = job.Error
 		}
 	}
 	if r.match != nil {
-		e.Values = append(e.Values, r.match.Explain(in)...)
+		for _, v := range r.match.Explain(in) {
+			v.Expr, v.Error = r.Hook.shown(v.Expr), r.Hook.shown(v.Error)
+			if s, ok := v.Value.(string); ok {
+				v.Value = r.Hook.shown(s)
+			}
+			e.Values = append(e.Values, v)
+		}
 	}
 	if verdict != job.Match {
 		return e
@@ -105,7 +114,7 @@ func (r *Rule) explain(req *request.Request, id Identity, delivery string, now t
 		Job: job.NewID(), Delivery: delivery, Hook: r.Hook.Name, Rule: r.Name, Event: id.Event, Attempt: 1,
 	})
 	if err != nil {
-		e.Error = err.Error()
+		e.Error = r.Hook.shown(err.Error())
 		return e
 	}
 	e.Action = prepared.Describe()

@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/tenterhook/tenterhook/internal/action"
@@ -81,6 +83,29 @@ type Hook struct {
 	allowIPs []netip.Prefix
 	lets     *expression.Lets
 	withhold []string
+	secret   *strings.Replacer // takes values that are never shown out of a text
+}
+
+// shown is a text without what is never shown.
+func (h *Hook) shown(s string) string {
+	if h.secret == nil {
+		return s
+	}
+	return h.secret.Replace(s)
+}
+
+// neverShown makes the replacer of values: a longer one first, since it may hold another.
+func neverShown(values []string) *strings.Replacer {
+	sorted := slices.Clone(values)
+	slices.SortFunc(sorted, func(a, b string) int { return len(b) - len(a) })
+	var pairs []string
+	for _, v := range sorted {
+		pairs = append(pairs, v, "[redacted]")
+		if quoted := strconv.Quote(v); quoted[1:len(quoted)-1] != v {
+			pairs = append(pairs, quoted[1:len(quoted)-1], "[redacted]")
+		}
+	}
+	return strings.NewReplacer(pairs...)
 }
 
 // Rate bounds requests per sender address.
@@ -192,8 +217,32 @@ func (h *Hook) Identify(r *request.Request) (Identity, error) {
 		return id, fmt.Errorf("find the delivery key: %w", err)
 	}
 	id.Key = key
+	if len(id.Event) > maxEvent {
+		return id, fmt.Errorf("the event type is longer than %d bytes", maxEvent)
+	}
 	return id, nil
 }
+
+// The bounds of what a sender calls its events and deliveries.
+const (
+	maxEvent = 256
+	maxKey   = 1 << 10
+)
+
+// chosenKey is a key that the sender or the hook chose: short, and apart from the digests.
+func chosenKey(key string) string {
+	switch {
+	case len(key) > maxKey:
+		sum := sha256.Sum256([]byte(key))
+		return "long:" + hex.EncodeToString(sum[:])
+	case strings.HasPrefix(key, digestPrefix):
+		return "key:" + key
+	}
+	return key
+}
+
+// digestPrefix begins the keys of requests that have none of their own.
+const digestPrefix = "sha256:"
 
 func (h *Hook) deliveryKey(r *request.Request, event string) (string, error) {
 	if h.Dedupe.None {
@@ -202,17 +251,17 @@ func (h *Hook) deliveryKey(r *request.Request, event string) (string, error) {
 	if h.Dedupe.key != nil {
 		key, _, err := h.Dedupe.key.Text(h.input(r, Identity{Event: event}, ""))
 		if err != nil || key != "" {
-			return key, err
+			return chosenKey(key), err
 		}
 	} else if h.Provider != nil && h.Provider.Key != nil {
 		key, err := h.Provider.Key(r)
 		if err != nil || key != "" {
-			return key, err
+			return chosenKey(key), err
 		}
 	} else if h.Provider == nil {
 		_, key, err := cloudEvent(r)
 		if err != nil || key != "" {
-			return key, err
+			return chosenKey(key), err
 		}
 	}
 	return contentKey(r), nil
@@ -226,7 +275,7 @@ func contentKey(r *request.Request) string {
 		fmt.Fprintf(sum, "%d:%s", len(part), part)
 	}
 	sum.Write(r.Body)
-	return "sha256:" + hex.EncodeToString(sum.Sum(nil))
+	return digestPrefix + hex.EncodeToString(sum.Sum(nil))
 }
 
 // input is what expressions of the hook see of a request. The withheld headers were taken out

@@ -11,7 +11,16 @@ import (
 	"github.com/tenterhook/tenterhook/internal/expression"
 	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/request"
+	"github.com/tenterhook/tenterhook/internal/verify"
 )
+
+// TakeOut takes a secret that came in the query or the body out of a verified request.
+func (h *Hook) TakeOut(r *request.Request) {
+	if p, ok := h.verifier.(verify.Placer); ok {
+		query, field := p.Places()
+		verify.TakeOut(r, query, field)
+	}
+}
 
 // Conceal returns the header without what the hook withholds, and the names of what was there
 // and is withheld. Expressions, the store and actions see only the result.
@@ -54,7 +63,7 @@ func (h *Hook) Plan(r *request.Request, id Identity, d *job.Delivery) ([]job.Job
 		}
 		line := job.RuleVerdict{Rule: rule.Name, Verdict: verdict}
 		if err != nil {
-			line.Error = err.Error()
+			line.Error = h.shown(err.Error())
 		}
 		d.Verdicts = append(d.Verdicts, line)
 		if verdict == job.Match {

@@ -2,12 +2,14 @@ package hook
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tenterhook/tenterhook/internal/config"
 	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/request"
 )
@@ -139,5 +141,37 @@ func TestExplain_AForgedRequestIsSaidToBeAndStillTried(t *testing.T) {
 	e := h.Explain(posted("/x", "{}", "X-Hub-Signature-256", "sha256=00", "X-GitHub-Event", "push"), received)
 	if e.Verified || e.Reason == "" || e.Secret != -1 || len(e.Rules) != 1 || e.Rules[0].Verdict != job.Match {
 		t.Errorf("%+v", e)
+	}
+}
+
+func TestPlan_ASecretInARuleIsNotInTheRecord(t *testing.T) {
+	file, d := config.Parse(t.TempDir()+"/hooks.yaml", []byte(`hooks: [{name: site, path: /x, verify: none, match: 'int("${TOKEN}" + payload.x) > 3 || payload.x == "${TOKEN}"', run: ":"}]`), config.Options{Environ: []string{"TOKEN=match-secret-abcdefghijkl"}})
+	h, _ := Compile(file.Root.Find("hooks"), Context{Dir: t.TempDir(), Mask: file.Mask()}, d).Lookup("/x")
+	if d.Err() != nil || len(file.Mask()) == 0 {
+		t.Fatalf("%v, %d values masked", d.Err(), len(file.Mask()))
+	}
+	e, delivery := h.Explain(posted("/x", `{"x":"abd"}`), received), &job.Delivery{ID: "d"}
+	if _, err := h.Plan(posted("/x", `{"x":"abd"}`), Identity{Key: "k"}, delivery); err != nil {
+		t.Fatal(err)
+	}
+	if shown := fmt.Sprintf("%+v %+v", e, delivery.Verdicts); strings.Contains(shown, "match-secret") || !strings.Contains(shown, "abd") {
+		t.Errorf("shown: %s", shown)
+	}
+}
+
+func TestIdentify_AChosenKeyIsShortAndNoDigest(t *testing.T) {
+	const github = `[{name: site, path: /x, provider: github, secret: 0123456789abcdef, run: ":"}]`
+	plain, _ := planned(t, `[{name: site, path: /x, verify: none, run: ":"}]`, posted("/x", "{}"))
+	forged, _ := planned(t, github, posted("/x", "{}", "X-GitHub-Delivery", plain.Key))
+	if forged.Key == plain.Key || !strings.HasPrefix(plain.Key, "sha256:") {
+		t.Errorf("a chosen key can be a digest: %q", forged.Key)
+	}
+	long, _ := planned(t, github, posted("/x", "{}", "X-GitHub-Delivery", strings.Repeat("x", 5000)))
+	if len(long.Key) > maxKey {
+		t.Errorf("a key of %d bytes", len(long.Key))
+	}
+	h, _ := compiled(t, github).Lookup("/x")
+	if _, err := h.Identify(posted("/x", "{}", "X-GitHub-Event", strings.Repeat("x", 300))); err == nil {
+		t.Error("an event type of 300 bytes is taken")
 	}
 }

@@ -140,25 +140,25 @@ func (h *Handler) admit(hk *hook.Hook, req *request.Request) *refusal {
 	return nil
 }
 
-// read reads the whole body, never truncated: a body over the hook's bound is refused. The
-// memory it may take is reserved first, so that many large bodies cannot exhaust the machine.
+// read reads the whole body, never truncated: a body over the hook's bound is refused. Memory is
+// reserved as data arrives, so that many large bodies cannot exhaust the machine, and announced
+// ones that never come take nothing from the others.
 func (h *Handler) read(w http.ResponseWriter, r *http.Request, hk *hook.Hook, req *request.Request) (release func(), no *refusal) {
 	tooLarge := &refusal{status: http.StatusRequestEntityTooLarge, word: "body_too_large", limit: hk.MaxBody}
 	if r.ContentLength > hk.MaxBody {
 		return func() {}, tooLarge
 	}
-	reserve := hk.MaxBody
-	if r.ContentLength >= 0 {
-		reserve = r.ContentLength
+	reserved := int64(0)
+	release = func() { h.held.Add(-reserved) }
+	reserve := func(n int64) bool {
+		reserved += n
+		return h.held.Add(n) <= h.MemoryForBodies
 	}
-	if h.held.Add(reserve) > h.MemoryForBodies {
-		h.held.Add(-reserve)
-		return func() {}, &refusal{status: http.StatusServiceUnavailable, word: "busy", retryAfter: 1}
-	}
-	release = func() { h.held.Add(-reserve) }
-	body, err := readBody(http.MaxBytesReader(w, r.Body, hk.MaxBody), r.ContentLength)
+	body, err := readBody(http.MaxBytesReader(w, r.Body, hk.MaxBody), r.ContentLength, reserve)
 	var over *http.MaxBytesError
 	switch {
+	case errors.Is(err, errBusy):
+		return release, &refusal{status: http.StatusServiceUnavailable, word: "busy", retryAfter: 1}
 	case errors.As(err, &over):
 		return release, tooLarge
 	case err != nil:
@@ -168,14 +168,23 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request, hk *hook.Hook, re
 	return release, nil
 }
 
+// errBusy says that there is no memory for a body now.
+var errBusy = errors.New("too many large bodies at once")
+
 // readBody reads to the end. A declared length is allocated only as far as data arrives beyond
-// the first 64 KiB, so that a header alone reserves no memory.
-func readBody(body io.Reader, declared int64) ([]byte, error) {
-	const first = 64 << 10
+// the first 16 KiB, so that a header alone reserves hardly any memory.
+func readBody(body io.Reader, declared int64, reserve func(int64) bool) ([]byte, error) {
+	const first = 16 << 10
 	buf := make([]byte, 0, min(max(declared, 0), first)+1)
+	if !reserve(int64(cap(buf))) {
+		return nil, errBusy
+	}
 	for {
-		if len(buf) == cap(buf) {
+		if was := cap(buf); len(buf) == was {
 			buf = append(buf, 0)[:len(buf)]
+			if !reserve(int64(cap(buf) - was)) {
+				return nil, errBusy
+			}
 		}
 		n, err := body.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
@@ -202,6 +211,7 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request, hk *hook.Hook, re
 	if secret >= 0 {
 		h.Observe.SecretMatched(hk.Name, secret)
 	}
+	hk.TakeOut(req)
 	header, withheld := hk.Conceal(req.Header)
 	req.Header = header
 	if answer := hk.Handshake(req); answer != nil {
@@ -232,7 +242,7 @@ func (h *Handler) plan(hk *hook.Hook, req *request.Request, d *job.Delivery) ([]
 	}
 	for _, v := range d.Verdicts {
 		if v.Verdict == job.Error {
-			h.Log.Warn("rule not evaluated", "hook", hk.Name, "rule", v.Rule, "delivery", d.ID, "error", v.Error)
+			h.Log.Warn("rule not evaluated; the delivery's record says why", "hook", hk.Name, "rule", v.Rule, "delivery", d.ID)
 		}
 	}
 	return jobs, nil

@@ -76,6 +76,47 @@ func TestBody_TheMemoryOfAllTogetherIsBounded(t *testing.T) {
 	}
 }
 
+func TestBody_AnnouncedOnesThatNeverComeTakeNothingFromTheOthers(t *testing.T) {
+	g := newGate(t, `
+  - {name: site, path: /site, verify: none, max_body: 64MiB, run: ":"}
+`, func(o *Options) { o.MemoryForBodies = 1 << 20 })
+	for range 20 {
+		c, err := net.Dial("tcp", g.server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = c.Close() }()
+		if _, err := io.WriteString(c, "POST /site HTTP/1.1\r\nHost: x\r\nContent-Length: 60000000\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 5 {
+		if r, answer := g.post(t, "/site", strings.NewReader(strings.Repeat("y", 10_000)+fmt.Sprint(i))); r.StatusCode != http.StatusAccepted {
+			t.Errorf("answered %s %s", r.Status, answer)
+		}
+	}
+}
+
+func TestToken_WhereverItComesItIsNotKept(t *testing.T) {
+	g := newGate(t, `
+  - {name: query, path: /query, verify: {scheme: token, query: token}, secret: 0123456789abcdef, run: ":"}
+  - {name: field, path: /field, verify: {scheme: token, field: auth.token}, secret: 0123456789abcdef, run: ":"}
+`, nil)
+	for path, body := range map[string]string{"/query?a=1&token=0123456789abcdef&b=2": "{}", "/field": `{"auth":{"token":"0123456789abcdef"},"n":9007199254740993}`} {
+		if r, answer := g.post(t, path, strings.NewReader(body), "Content-Type", "application/json"); r.StatusCode != http.StatusAccepted {
+			t.Fatalf("%s: answered %s %s", path, r.Status, answer)
+		}
+	}
+	for _, d := range g.store.kept {
+		if strings.Contains(fmt.Sprintf("%+v %s", *d, d.Body), "0123456789abcdef") {
+			t.Errorf("hook %s keeps its secret: query %q, body %s", d.Hook, d.Query, d.Body)
+		}
+		if d.Hook == "query" && d.Query != "a=1&b=2" || d.Hook == "field" && string(d.Body) != `{"auth":{"token":"[withheld]"},"n":9007199254740993}` {
+			t.Errorf("hook %s keeps query %q, body %s", d.Hook, d.Query, d.Body)
+		}
+	}
+}
+
 func TestRefusal_TellsTheSenderNothingAndTheLogWhy(t *testing.T) {
 	g := newGate(t, openHook, nil)
 	for what, send := range map[string]func() (*http.Response, string){
@@ -199,6 +240,12 @@ func TestBound_OneAddressCannotHoldEveryConnection(t *testing.T) {
 	}
 	_ = held[0].Close()
 	_ = held[0].Close() // a second time frees nothing more
+	six := Bound(&addresses{next: []string{"[2001:db8::1]:1", "[2001:db8::2]:1", "[2001:db8::3]:1", "[2001:db8:0:1::1]:1"}}, Limits{Connections: 10, PerAddress: 2}, nil)
+	for _, want := range []string{"[2001:db8::1]:1", "[2001:db8::2]:1", "[2001:db8:0:1::1]:1"} {
+		if c, err := six.Accept(); err != nil || c.RemoteAddr().String() != want {
+			t.Errorf("of one IPv6 network: accepted %v, %v; want %s", c, err, want)
+		}
+	}
 	inner.next = []string{"192.0.2.1:5", "192.0.2.1:6", "127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"}
 	for _, want := range []string{"192.0.2.1:5", "127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"} {
 		c, err := l.Accept()

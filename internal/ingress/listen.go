@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -35,7 +36,7 @@ func NewServer(h http.Handler, errorLog *log.Logger) *http.Server {
 // Limits bounds connections.
 type Limits struct {
 	Connections int // in all; 0 is 4096
-	PerAddress  int // from one address that is neither loopback nor a trusted proxy; 0 is 100
+	PerAddress  int // from one address (of IPv6: one /64) that is neither loopback nor a trusted proxy; 0 is 100
 }
 
 // Bound wraps a listener so that it holds at most so many connections. One beyond an address's
@@ -49,7 +50,7 @@ func Bound(l net.Listener, limits Limits, proxies []netip.Prefix) *BoundListener
 	}
 	return &BoundListener{
 		Listener: l, limits: limits, proxies: proxies,
-		slots: make(chan struct{}, limits.Connections), closed: make(chan struct{}), held: map[netip.Addr]int{},
+		slots: make(chan struct{}, limits.Connections), closed: make(chan struct{}), held: map[netip.Prefix]int{},
 	}
 }
 
@@ -63,7 +64,7 @@ type BoundListener struct {
 	once    sync.Once
 
 	mu   sync.Mutex
-	held map[netip.Addr]int
+	held map[netip.Prefix]int // by what one sender can be assumed to own
 	open int
 }
 
@@ -87,7 +88,7 @@ func (l *BoundListener) Accept() (net.Conn, error) {
 			<-l.slots
 			return nil, err
 		}
-		addr := peerIP(conn.RemoteAddr().String())
+		addr := network(peerIP(conn.RemoteAddr().String()))
 		if !l.enter(addr) {
 			<-l.slots
 			_ = conn.Close() // beyond its bound: nothing to say to it
@@ -103,10 +104,11 @@ func (l *BoundListener) Close() error {
 	return l.Listener.Close()
 }
 
-func (l *BoundListener) enter(addr netip.Addr) bool {
+func (l *BoundListener) enter(addr netip.Prefix) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	exempt := addr.IsLoopback() || addr.IsUnspecified() || trusted(addr, l.proxies)
+	ip := addr.Addr()
+	exempt := ip.IsLoopback() || !addr.IsValid() || ip.IsUnspecified() && addr.Bits() == 32 || l.isProxy(addr)
 	if !exempt && l.held[addr] >= l.limits.PerAddress {
 		return false
 	}
@@ -115,7 +117,12 @@ func (l *BoundListener) enter(addr netip.Addr) bool {
 	return true
 }
 
-func (l *BoundListener) exit(addr netip.Addr) {
+// isProxy reports whether a trusted proxy may be among the addresses.
+func (l *BoundListener) isProxy(addr netip.Prefix) bool {
+	return slices.ContainsFunc(l.proxies, addr.Overlaps)
+}
+
+func (l *BoundListener) exit(addr netip.Prefix) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.open--

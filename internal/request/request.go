@@ -59,6 +59,14 @@ type Request struct {
 	query        url.Values
 }
 
+// Replace gives the request another query and body, and forgets what was parsed of the old ones.
+func (r *Request) Replace(query string, body []byte) {
+	r.RawQuery, r.Body = query, body
+	r.payload, r.payloadErr, r.payloadKnown = nil, nil, false
+	r.form, r.formErr, r.formKnown = nil, nil, false
+	r.query = nil
+}
+
 // DecodeError says why a body cannot be read. Its text holds nothing of the body.
 type DecodeError struct {
 	Format Format

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"time"
@@ -47,6 +48,9 @@ func (a Any) Sign(r *request.Request, secret []byte, now time.Time) error {
 
 // Withhold names what each of them withholds.
 func (a Any) Withhold() []string { return withheld(a) }
+
+// Places implements Placer.
+func (a Any) Places() (query, field string) { return places(a) }
 
 // NeedsSecret reports whether one of them does.
 func (a Any) NeedsSecret() bool { return needsSecret(a) }
@@ -104,6 +108,9 @@ func (a All) Sign(r *request.Request, secret []byte, now time.Time) error {
 // Withhold names what each of them withholds.
 func (a All) Withhold() []string { return withheld(a) }
 
+// Places implements Placer.
+func (a All) Places() (query, field string) { return places(a) }
+
 // NeedsSecret reports whether one of them does.
 func (a All) NeedsSecret() bool { return needsSecret(a) }
 
@@ -129,6 +136,20 @@ func (o Own) Sign(r *request.Request, _ []byte, now time.Time) error {
 
 // NeedsSecret is false: it has them.
 func (Own) NeedsSecret() bool { return false }
+
+// places are those of the first that has any.
+func places(of []Verifier) (query, field string) {
+	for _, v := range of {
+		if own, ok := v.(Own); ok {
+			v = own.Verifier
+		}
+		if p, ok := v.(Placer); ok {
+			q, f := p.Places()
+			query, field = cmp.Or(query, q), cmp.Or(field, f)
+		}
+	}
+	return query, field
+}
 
 func withheld(of []Verifier) []string {
 	var names []string

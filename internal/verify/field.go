@@ -22,7 +22,7 @@ func SetField(r *request.Request, path, value string) error {
 			return errors.New("body is not a form")
 		}
 		form.Set(path, value)
-		replace(r, r.RawQuery, []byte(form.Encode()))
+		r.Replace(r.RawQuery, []byte(form.Encode()))
 		return nil
 	}
 	text, err := json.Marshal(value)
@@ -33,16 +33,8 @@ func SetField(r *request.Request, path, value string) error {
 	if err != nil {
 		return fmt.Errorf("set field %s: %w", path, err)
 	}
-	replace(r, r.RawQuery, body)
+	r.Replace(r.RawQuery, body)
 	return nil
-}
-
-// replace gives r another query and body, and forgets what was parsed of the old ones.
-func replace(r *request.Request, query string, body []byte) {
-	*r = request.Request{
-		Scheme: r.Scheme, RawPath: r.RawPath, Method: r.Method, Path: r.Path, RawQuery: query, Host: r.Host, Header: r.Header, IP: r.IP,
-		Params: r.Params, Body: body, ReceivedAt: r.ReceivedAt, Format: r.Format,
-	}
 }
 
 // spliceMember replaces the member's bytes, or puts it first in its object when it is not there.

@@ -464,6 +464,18 @@ func (h *HMAC) checkSigned() (problems []Problem) {
 	if has(h.Signed, "id") && h.ID.Header == "" {
 		add("signed has {id}, but nothing says where it is", "id: {header: X-Id}")
 	}
+	warn := func(key, what string) {
+		problems = append(problems, Problem{
+			Path: []string{key}, Message: what + " is not signed: whoever has one signed request can send it again with another",
+			Hints: []string{`signed: "{` + key + `}.{body}", if the sender signs it`}, Warning: true,
+		})
+	}
+	if h.messages == nil && h.Timestamp.Header != "" && !has(h.Signed, "timestamp") && !has(h.Signed, "header:"+h.Timestamp.Header) {
+		warn("timestamp", "the timestamp")
+	}
+	if h.messages == nil && h.ID.Header != "" && !has(h.Signed, "id") {
+		warn("id", "the id")
+	}
 	if h.plain && !has(h.Signed, "secret") {
 		add("signed has no {secret}: anyone could make the hash")
 	}

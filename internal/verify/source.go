@@ -48,7 +48,7 @@ func (s *Source) set(r *request.Request, value string) error {
 		query := request.Request{RawQuery: r.RawQuery}
 		values := url.Values(query.Query())
 		values.Set(s.Query, value)
-		replace(r, values.Encode(), r.Body)
+		r.Replace(values.Encode(), r.Body)
 		return nil
 	case s.Field != "":
 		return SetField(r, s.Field, value)

@@ -57,6 +57,9 @@ func (t *Token) Sign(r *request.Request, secret []byte, _ time.Time) error {
 // Withhold names the headers that may hold the secret.
 func (t *Token) Withhold() []string { return t.Header }
 
+// Places implements Placer.
+func (t *Token) Places() (query, field string) { return t.Query, t.Field }
+
 // NeedsSecret is true.
 func (*Token) NeedsSecret() bool { return true }
 

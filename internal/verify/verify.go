@@ -16,7 +16,9 @@ package verify
 import (
 	"cmp"
 	"errors"
+	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tenterhook/tenterhook/internal/request"
@@ -47,6 +49,7 @@ type Problem struct {
 	Path    []string
 	Message string
 	Hints   []string
+	Warning bool // it works, and is hardly meant
 }
 
 // Checker is a Verifier whose settings can contradict themselves. Check is called once, after
@@ -59,6 +62,30 @@ type Checker interface {
 // of the secret.
 type SecretChecker interface {
 	CheckSecret(secret []byte) error
+}
+
+// Placer is a Verifier whose secret may come in the query or in a field of the body: it is taken
+// out before anything is stored, logged or shown.
+type Placer interface {
+	Places() (query, field string)
+}
+
+// TakeOut takes the value of a query parameter and of a field out of a request that was verified.
+func TakeOut(r *request.Request, query, field string) {
+	if query != "" {
+		var kept []string
+		for pair := range strings.SplitSeq(r.RawQuery, "&") {
+			name, _, _ := strings.Cut(pair, "=")
+			if name, err := url.QueryUnescape(name); err == nil && name == query {
+				continue
+			}
+			kept = append(kept, pair)
+		}
+		r.Replace(strings.Join(kept, "&"), r.Body)
+	}
+	if field != "" {
+		_ = SetField(r, field, "[withheld]") // it is there: it was just read
+	}
 }
 
 // HeaderSigner is a Verifier of signatures, which cover headers by name or not at all.
