@@ -6,6 +6,7 @@
 package hook
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -311,6 +312,15 @@ func (h *Hook) Greet(r *request.Request) *provider.Answer {
 		return nil
 	}
 	return h.Provider.Greeting(r, h.secrets)
+}
+
+// Confirm does what a verified check of the address asks for, if it is one and the hook allows it.
+func (h *Hook) Confirm(ctx context.Context, r *request.Request) (confirmed bool, err error) {
+	c, ok := h.verifier.(verify.Confirmer)
+	if !ok {
+		return false, nil
+	}
+	return c.Confirm(ctx, r)
 }
 
 // Handshake answers a sender's check of the address (Slack's url_verification), or returns nil

@@ -219,6 +219,14 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request, hk *hook.Hook, re
 		h.Log.Info("handshake answered", "hook", hk.Name, "status", answer.Status)
 		return nil
 	}
+	if confirmed, err := hk.Confirm(r.Context(), req); confirmed || err != nil {
+		if err != nil {
+			return &refusal{status: http.StatusServiceUnavailable, word: "cannot_confirm", reason: err.Error(), retryAfter: 10}
+		}
+		writeAnswer(w, http.StatusOK, nil, nil)
+		h.Log.Info("check of the address confirmed", "hook", hk.Name)
+		return nil
+	}
 	d := &job.Delivery{
 		ID: job.NewID(), ReceivedAt: req.ReceivedAt, Origin: "request", Method: req.Method, Path: req.Path,
 		Query: req.RawQuery, IP: req.IP.String(), Header: req.Header, Withheld: withheld, Params: req.Params,

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"context"
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
@@ -23,8 +24,8 @@ func init() {
 		Title:   "Amazon SNS",
 		Doc: `Signature of the body by the certificate at SigningCertURL, which is taken from Amazon's own hosts only; SHA-256
 (SignatureVersion 2) or SHA-1 (1). The message may be an hour off when verify: {max_age: 1h} asks it. A secret, if
-there is one, is a certificate (PEM) to use instead. A rule for the event SubscriptionConfirmation confirms a
-subscription, by getting payload.SubscribeURL: nothing does so by itself. verify: {topics: […]} says whose messages
+there is one, is a certificate (PEM) to use instead. verify: {confirm: true} confirms a subscription when
+Amazon asks; without it the question is a delivery of the event SubscriptionConfirmation. verify: {topics: […]} says whose messages
 are taken. Key: MessageId. Event: Type (Notification).`,
 		Setup: `SNS → Topics → your topic → Create subscription: protocol HTTPS, endpoint the address of the hook, raw message
 delivery off: raw messages carry no signature.`,
@@ -46,6 +47,7 @@ delivery off: raw messages carry no signature.`,
 type snsVerifier struct {
 	MaxAge time.Duration `yaml:"max_age"` // 0: none is asked
 	Topics []string      `yaml:"topics"`  // ARNs; none: any
+	Allow  bool          `yaml:"confirm"` // answer a SubscriptionConfirmation by confirming it
 }
 
 func newSNS() *snsVerifier { return &snsVerifier{} }
@@ -81,6 +83,21 @@ func (s *snsVerifier) Verify(r *request.Request, secrets [][]byte, now time.Time
 		return -1, err
 	}
 	return match, s.check(message, now)
+}
+
+// Confirm implements verify.Confirmer: a subscription is confirmed by getting an address that only
+// Amazon can have signed, and that is checked to be Amazon's all the same.
+func (s *snsVerifier) Confirm(ctx context.Context, r *request.Request) (bool, error) {
+	message, err := request.Decode(request.FormatJSON, "", r.Body)
+	if err != nil || !s.Allow || text(message, "Type") != "SubscriptionConfirmation" {
+		return false, nil
+	}
+	address, err := url.Parse(text(message, "SubscribeURL"))
+	if err != nil || address.Scheme != "https" || address.User != nil || !snsHost.MatchString(address.Host) || address.Query().Get("Action") != "ConfirmSubscription" {
+		return false, errors.New("the address that confirms the subscription is not Amazon's")
+	}
+	_, err = verify.Fetch(ctx, address.String())
+	return err == nil, err
 }
 
 func (s *snsVerifier) check(message any, now time.Time) error {

@@ -229,3 +229,30 @@ func TestHandshakes_AreAnsweredAsTheirSendersWantThem(t *testing.T) {
 		}
 	}
 }
+
+func TestSNS_ConfirmsASubscriptionOnlyWhenAllowedAndOnlyAtAmazon(t *testing.T) {
+	const amazon = "https://sns.us-east-1.amazonaws.com/?Action=ConfirmSubscription&TopicArn=a&Token=b"
+	message := func(kind, address string) string {
+		return fmt.Sprintf(`{"Type":%q,"SubscribeURL":%q}`, kind, address)
+	}
+	for _, tt := range []struct {
+		what, body       string
+		allow            bool
+		confirmed, fails bool
+	}{
+		{"allowed", message("SubscriptionConfirmation", amazon), true, true, false},
+		{"not allowed", message("SubscriptionConfirmation", amazon), false, false, false},
+		{"a notification", message("Notification", amazon), true, false, false},
+		{"another host", message("SubscriptionConfirmation", "https://evil.example/?Action=ConfirmSubscription"), true, false, true},
+		{"another action", message("SubscriptionConfirmation", "https://sns.us-east-1.amazonaws.com/?Action=DeleteTopic"), true, false, true},
+		{"over http", message("SubscriptionConfirmation", strings.Replace(amazon, "https", "http", 1)), true, false, true},
+	} {
+		asked := published(t, map[string][]byte{amazon: []byte("<ok/>")})
+		v := newSNS()
+		v.Allow = tt.allow
+		confirmed, err := v.Confirm(t.Context(), post(tt.body))
+		if confirmed != tt.confirmed || (err != nil) != tt.fails || (*asked == 1) != tt.confirmed {
+			t.Errorf("%s: confirmed %t, %v, asked %d times", tt.what, confirmed, err, *asked)
+		}
+	}
+}

@@ -38,6 +38,14 @@ func SetFetch(f func(ctx context.Context, url string) ([]byte, error)) (undo fun
 	return func() { fetch = was }
 }
 
+// Fetch gets a document of a sender over https, within 5 seconds and 1 MiB. The caller decides
+// which addresses are the sender's own.
+func Fetch(ctx context.Context, url string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, fetchWithin)
+	defer cancel()
+	return fetch(ctx, url)
+}
+
 // fetch gets a document of a sender over https, without following it elsewhere.
 var fetch = func(ctx context.Context, url string) ([]byte, error) {
 	client := &http.Client{

@@ -15,6 +15,7 @@ package verify
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"net/url"
 	"slices"
@@ -86,6 +87,12 @@ func TakeOut(r *request.Request, query, field string) {
 	if field != "" {
 		_ = SetField(r, field, "[withheld]") // it is there: it was just read
 	}
+}
+
+// Confirmer is a Verifier of a sender whose check of the address wants a request in return.
+type Confirmer interface {
+	// Confirm does that for a verified request, if it is such a check and the settings allow it.
+	Confirm(ctx context.Context, r *request.Request) (confirmed bool, err error)
 }
 
 // HeaderSigner is a Verifier of signatures, which cover headers by name or not at all.
