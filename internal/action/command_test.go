@@ -95,8 +95,8 @@ func TestCommand_EndsAreTold(t *testing.T) {
 		{`run: 'echo "$UNSET"'`, "exit status", "", 2},
 		{"run: kill -9 $$", "killed by signal SIGKILL", "SIGKILL", -1},
 		{"{exec: [sleep, '600'], timeout: 50ms}", "timed out after 50ms; terminated", "SIGTERM", -1},
-		{`{run: "trap '' TERM; while :; do sleep 600; done", timeout: 50ms, grace: 50ms}`, "timed out after 50ms; killed 50ms later", "SIGKILL", -1},
-		{`{run: "trap 'exit 7' TERM; sleep 600 & wait", timeout: 50ms}`, "timed out after 50ms; terminated", "", 7},
+		{`{run: "trap '' TERM; while :; do sleep 600; done", timeout: 1s, grace: 50ms}`, "timed out after 1s; killed 50ms later", "SIGKILL", -1},
+		{`{run: "trap 'exit 7' TERM; sleep 600 & wait", timeout: 1s}`, "timed out after 1s; terminated", "", 7},
 	} {
 		t.Run(tt.rule, func(t *testing.T) {
 			r, _ := ran(t, tt.rule)

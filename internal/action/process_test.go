@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -86,7 +87,7 @@ func TestSweep_EndsWhatADeadDaemonLeftAndNothingElse(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() {
-			_ = cmd.Process.Kill()
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // with what the shell started
 			_ = cmd.Wait()
 		})
 		return cmd

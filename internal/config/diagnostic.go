@@ -85,6 +85,7 @@ func (d Diagnostic) MarshalJSON() ([]byte, error) {
 // ready; it is an error when it holds a problem.
 type Diagnostics struct {
 	list    []*Diagnostic
+	quiet   bool             // nothing is listed, only counted
 	counts  [Warning + 1]int // of all that were added, also those that are not listed
 	sources map[string]*source
 	mask    func(string) string // takes secrets out of what is shown; nil: there are none
@@ -117,9 +118,13 @@ func (d *Diagnostics) mistyped(n Node, format string, a ...any) *Diagnostic {
 }
 
 func (d *Diagnostics) add(s Severity, at Placed, message string) *Diagnostic {
+	one := &Diagnostic{Severity: s, Message: message}
+	if d.counts[s]++; d.quiet || d.counts[s] > maxDiagnostics {
+		return one
+	}
 	pos, width := at.Place()
-	one := &Diagnostic{Severity: s, Pos: pos, Width: max(width, 1), Message: message}
-	if d.counts[s]++; d.unread[pos] || d.counts[s] > maxDiagnostics {
+	one.Pos, one.Width = pos, max(width, 1)
+	if d.unread[pos] {
 		return one
 	}
 	d.list = append(d.list, one)
@@ -193,10 +198,15 @@ func (d *Diagnostics) All() []Diagnostic {
 	}
 	out := make([]Diagnostic, 0, len(d.list))
 	seen := map[remark]bool{}
+	lines := map[Pos]string{} // as they are shown; many may be said of one long line
 	for _, one := range d.list {
 		shown := *one
 		if src := d.sources[one.Pos.File]; src != nil {
-			shown.Source = src.line(one.Pos.Line)
+			at := Pos{File: one.Pos.File, Line: one.Pos.Line}
+			if _, known := lines[at]; !known {
+				lines[at] = src.line(one.Pos.Line)
+			}
+			shown.Source = lines[at]
 		}
 		if d.mask != nil {
 			shown.Message = d.mask(one.Message)

@@ -303,8 +303,7 @@ func (c *checker) keys(y *yaml.Node) {
 func (l *loader) resolveAll(n Node, secret bool) {
 	switch n.Kind() {
 	case KindScalar:
-		var quiet Diagnostics
-		t := l.expand(n, &quiet)
+		t := l.expand(n, &Diagnostics{quiet: true})
 		if secret {
 			l.hide(t.Value)
 			if t.Value != "" && !slices.ContainsFunc(t.parts, func(p part) bool { return !p.copied }) { // written out

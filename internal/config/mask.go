@@ -83,10 +83,17 @@ func starred(line string, from, to int) string {
 	return string(runes)
 }
 
+// longestLine bounds the lines in which secrets are looked for by their place.
+const longestLine = 64 << 10
+
 // hide keeps a scalar's source from being shown, however it is written there.
 func (n Node) hide() {
 	src := n.source()
 	if src == nil || src.lines == nil {
+		return
+	}
+	if at := n.y.Line - 1; at >= 0 && at < len(src.lines) && len(src.lines[at]) > longestLine {
+		src.understood = false // thousands of secrets on one line: each would be a walk through all of it
 		return
 	}
 	from, to := n.Pos(), n.at(len(n.y.Value))

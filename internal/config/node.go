@@ -77,13 +77,14 @@ func (n Node) Place() (Pos, int) {
 	}
 	width := runeCount(n.y.Value)
 	quoted := n.y.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0
-	switch pos, end := n.Pos(), n.at(len(n.y.Value)); {
+	switch {
 	case n.y.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0:
 		width = 1
-	case quoted && end.Line == pos.Line && end.Col > pos.Col:
-		width = end.Col - pos.Col + 1 // escapes are longer than what they stand for
 	case quoted:
 		width += 2
+		if pos, end := n.Pos(), n.at(len(n.y.Value)); end.Line == pos.Line && end.Col > pos.Col {
+			width = end.Col - pos.Col + 1 // escapes are longer than what they stand for
+		}
 	}
 	return n.Pos(), max(width, 1)
 }

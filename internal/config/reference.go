@@ -51,6 +51,10 @@ func (l *loader) expand(n Node, d *Diagnostics) Text {
 			}
 			t.parts = append(t.parts, part{out.Len(), out.Len() + len(value), i, false})
 			out.WriteString(value)
+			if problem == neverClosed { // what follows on the line cannot be told from it
+				line, _, _ := strings.Cut(rest, "\n")
+				length = len(line)
+			}
 			i += length
 			copied = i
 		default:
@@ -85,6 +89,8 @@ func templateEnd(s string) int {
 	return len(s)
 }
 
+const neverClosed = "${ is never closed; $$ writes a dollar sign"
+
 var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // reference resolves the ${…} at the start of s. It returns its length, its value, and what is
@@ -92,7 +98,7 @@ var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 func (l *loader) reference(s string, n Node) (length int, value, problem string) {
 	end := referenceEnd(s)
 	if end < 0 {
-		return 2, "", "${ is never closed; $$ writes a dollar sign"
+		return 2, "", neverClosed
 	}
 	inner := s[2:end]
 	length = end + 1

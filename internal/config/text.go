@@ -55,21 +55,23 @@ func (t Text) At(offset int) Pos {
 
 // Span is the place of the bytes [from, to) of Value.
 func (t Text) Span(from, to int) Placed {
-	from, to = max(0, min(from, len(t.Value))), max(0, min(to, len(t.Value)))
+	return span{t, max(0, min(from, len(t.Value))), max(0, min(to, len(t.Value)))}
+}
+
+// span is looked up only when somebody wants to know: it takes a walk through the scalar.
+type span struct {
+	text     Text
+	from, to int
+}
+
+func (s span) Place() (Pos, int) {
 	width := 1
-	start, end := t.At(from), t.At(max(from, to-1))
-	if to > from && end.Line == start.Line && end.Col >= start.Col {
+	start, end := s.text.At(s.from), s.text.At(max(s.from, s.to-1))
+	if s.to > s.from && end.Line == start.Line && end.Col >= start.Col {
 		width = end.Col - start.Col + 1
 	}
-	return span{start, width}
+	return start, width
 }
-
-type span struct {
-	pos   Pos
-	width int
-}
-
-func (s span) Place() (Pos, int) { return s.pos, s.width }
 
 // at is the place of a byte offset of the scalar's own value, found by walking value and source
 // side by side.
@@ -101,9 +103,9 @@ type walk struct {
 	col    int // from 0, in characters
 	style  yaml.Style
 	indent int // of a block scalar's content
-
-	runes []rune // of the line of
-	of    int
+	runes  []rune
+	filled int // of runes: what follows is blank
+	at     int // the line that runes are, from 1
 }
 
 func (w *walk) block() bool { return w.style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 }
@@ -142,14 +144,17 @@ func (w *walk) rest() []rune {
 	if w.line >= len(w.lines) {
 		return nil
 	}
-	if w.runes == nil || w.of != w.line {
-		w.runes, w.of = []rune(w.lines[w.line]), w.line
+	if w.at != w.line+1 {
+		w.at, w.runes = w.line+1, []rune(w.lines[w.line])
+		for w.filled = len(w.runes); w.filled > 0 && strings.ContainsRune(" \t\r", w.runes[w.filled-1]); {
+			w.filled--
+		}
 	}
-	if w.col >= len(w.runes) {
-		return nil
-	}
-	return w.runes[w.col:]
+	return w.runes[min(w.col, len(w.runes)):]
 }
+
+// blank reports whether nothing but blanks follows on the line.
+func (w *walk) blank() bool { return w.col >= w.filled }
 
 // settle moves over source that makes no character of the value, so that the place is that of
 // the value's next character r.
@@ -163,7 +168,7 @@ func (w *walk) settle(r rune) {
 			return
 		case len(rest) == 0:
 			w.next()
-		case !w.block() && r != ' ' && r != '\t' && blank(rest):
+		case !w.block() && r != ' ' && r != '\t' && w.blank():
 			w.next()
 		case w.style&yaml.DoubleQuotedStyle != 0 && rest[0] == '\\' && len(rest) == 1:
 			w.next()
@@ -188,7 +193,7 @@ func (w *walk) step(r rune) {
 	switch {
 	case len(rest) == 0:
 		w.next()
-	case !w.block() && (r == ' ' || r == '\n') && blank(rest):
+	case !w.block() && (r == ' ' || r == '\n') && w.blank():
 		w.next()
 	case w.style&yaml.SingleQuotedStyle != 0 && rest[0] == '\'':
 		w.col += 2
@@ -209,15 +214,6 @@ func escapeLength(kind rune) int {
 		return 10
 	}
 	return 2
-}
-
-func blank(runes []rune) bool {
-	for _, r := range runes {
-		if r != ' ' && r != '\t' && r != '\r' {
-			return false
-		}
-	}
-	return true
 }
 
 // redacted stands for a secret wherever something is written.
