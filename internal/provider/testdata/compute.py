@@ -153,6 +153,12 @@ def main():
         add("mailgun", name, KEY, {"Content-Type": "application/json"}, body, valid, name)
     for name, body, valid in [("valid", graph(KEY), True), ("other-secret", graph("another secret"), False), ("one-of-two", graph(KEY).replace(KEY, "x", 1), False)]:
         add("microsoft-graph", name, KEY, {"Content-Type": "application/json"}, body, valid, name)
+    event = '{"event":{"event_type":"account_confirmed","event_time":"%d","event_hash":"%s"}}'
+    for name, key, valid in [("valid", KEY, True), ("other-secret", "another secret", False)]:
+        add("dropbox-sign", name, KEY, {"Content-Type": "application/json"}, event % (T, hexmac(f"{T}account_confirmed", key)), valid, name)
+    body = '{"type":"Issue","webhookTimestamp":%d}' % (T * 1000)
+    for name, key, b, valid in [("valid", KEY, body, True), ("other-secret", "another secret", body, False), ("old", KEY, body.replace("17", "16"), False)]:
+        add("linear", name, KEY, {"Linear-Signature": hexmac(b, key)}, b, valid, name)
     public, sig = ed25519(f"{T}{BODY}")
     add("discord", "valid", public.hex(), {"X-Signature-Ed25519": sig.hex(), "X-Signature-Timestamp": str(T)}, BODY, True, "valid")
     add("discord", "other-body", public.hex(), {"X-Signature-Ed25519": sig.hex(), "X-Signature-Timestamp": str(T)}, BODY + " ", False, "the body was changed")
