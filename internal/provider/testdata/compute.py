@@ -54,6 +54,7 @@ HEADERS = {
     "grafana": lambda k, b: {"X-Grafana-Alerting-Signature": hexmac(b, k)},
     "alertmanager": lambda k, b: {"Authorization": "Bearer " + k},
     "terraform": lambda k, b: {"X-TFE-Notification-Signature": hexmac(b, k, "sha512")},
+    "terraform-run-task": lambda k, b: {"X-Tfc-Task-Signature": hexmac(b, k, "sha512")},
     "vercel": lambda k, b: {"x-vercel-signature": hexmac(b, k, "sha1")},
     "netlify": lambda k, b: {"X-Webhook-Signature": jwt({"iss": "netlify", "sha256": hashlib.sha256(b.encode()).hexdigest()}, k)},
     "heroku": lambda k, b: {"Heroku-Webhook-Hmac-SHA256": b64mac(b, k)},
