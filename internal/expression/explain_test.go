@@ -152,7 +152,7 @@ func TestExplain_IsBoundedInTime(t *testing.T) {
 	in := input("[" + strings.Repeat("1,", 5000) + "1]")
 	began := time.Now()
 	values := p.Explain(in)
-	if took := time.Since(began); took > 250*time.Millisecond {
+	if took := time.Since(began); took > farTooLong {
 		t.Errorf("took %s", took)
 	}
 	if !slices.ContainsFunc(values, func(v Value) bool { return v.Error != "" }) {

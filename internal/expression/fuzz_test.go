@@ -34,7 +34,7 @@ func FuzzCompile(f *testing.F) {
 	f.Fuzz(func(t *testing.T, source string) {
 		began := time.Now()
 		p, err := CompileMatch(source, fuzzScope)
-		if took := time.Since(began); took > time.Second {
+		if took := time.Since(began); took > farTooLong {
 			t.Errorf("%q took %s", source, took)
 		}
 		if err != nil {
@@ -75,7 +75,7 @@ func FuzzRun(f *testing.F) {
 		}
 		began := time.Now()
 		v, err := p.Value(in)
-		if took := time.Since(began); took > 500*time.Millisecond {
+		if took := time.Since(began); took > farTooLong {
 			t.Errorf("%q took %s", source, took)
 		}
 		var eval *EvalError

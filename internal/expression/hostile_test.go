@@ -102,6 +102,10 @@ var hostileExpressions = []string{
 	`all(changed_files, any(1..99999, # == 0))`,
 }
 
+// farTooLong is what no evaluation takes however busy the machine is: an expression without its
+// bounds runs for minutes. What it takes on a quiet machine is in the log.
+const farTooLong = 20 * time.Second
+
 func TestHostile_EveryEvaluationStopsInTime(t *testing.T) {
 	var slowest, largest struct {
 		what      string
@@ -123,7 +127,7 @@ func TestHostile_EveryEvaluationStopsInTime(t *testing.T) {
 			in.Request = payload // parsed once
 			took, allocated := measure(func() { _, err = p.Bool(in) })
 			what := fmt.Sprintf("%s on %s: %s, %d KiB (%v)", cut(expr), name, took.Round(time.Millisecond), allocated>>10, err)
-			if took > 250*time.Millisecond || allocated > 24<<20 {
+			if took > farTooLong || allocated > 24<<20 {
 				t.Error(what)
 			}
 			if took > slowest.took {
