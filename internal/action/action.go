@@ -36,6 +36,7 @@ type Facts struct {
 	Job, Delivery, Hook, Rule, Event string
 	Attempt                          int
 	RunDir                           string // existing private folder in which the attempt gets one of its own
+	Burst                            []byte // a JSON array of payloads, which takes the place of the body; nil for none
 }
 
 // Prepared is an action with its values. It is run at most once.

@@ -291,6 +291,9 @@ func (p *preparedRequest) renderBody(in *expression.Input) error {
 		p.body, contentType = []byte(s), "text/plain; charset=utf-8"
 	case a.method != "GET" && a.method != "HEAD":
 		p.body, contentType = in.Request.Body, in.Request.Header.Get("Content-Type")
+		if p.facts.Burst != nil {
+			p.body, contentType = p.facts.Burst, "application/json"
+		}
 	}
 	if p.header.Get("Content-Type") == "" && contentType != "" {
 		p.header.Set("Content-Type", contentType)

@@ -14,7 +14,11 @@ import (
 // Prepare renders the command.
 func (c *command) Prepare(in *expression.Input, f Facts) (Prepared, error) {
 	f.Event = strings.ReplaceAll(f.Event, "\x00", "")
-	p := &preparedCommand{command: c, facts: f, body: in.Request.Body, stdin: in.Request.Body}
+	p := &preparedCommand{command: c, facts: f, body: in.Request.Body}
+	if f.Burst != nil {
+		p.body = f.Burst
+	}
+	p.stdin = p.body
 	if err := checkValue("HOOK_EVENT=" + p.facts.Event); err != nil {
 		return nil, fmt.Errorf("HOOK_EVENT: %w", err)
 	}

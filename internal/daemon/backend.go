@@ -60,7 +60,10 @@ func (b backend) Hooks() []admin.HookInfo {
 			info.Provider = h.Provider.Name
 		}
 		for _, r := range h.Rules {
-			limit, _ := r.Lane()
+			limit := 0
+			if r.Concurrency != nil {
+				limit = r.Concurrency.Limit
+			}
 			info.Rules = append(info.Rules, admin.RuleInfo{
 				Name: r.Name, Match: r.Match, Action: r.Action.Kind(), Timeout: r.Action.Timeout().Seconds(),
 				Attempts: r.Retry.Attempts, Concurrency: limit,

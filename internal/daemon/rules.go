@@ -30,14 +30,40 @@ func (r rules) Rule(hook, name string) (worker.Rule, bool) {
 
 type rule struct{ rule *hook.Rule }
 
-func (r rule) Prepare(d *job.Delivery, j *job.Job, runDir string) (action.Prepared, error) {
-	return r.rule.Prepare(d, j, runDir)
+func (r rule) Prepare(d *job.Delivery, burst []job.Delivery, j *job.Job, runDir string) (action.Prepared, error) {
+	return r.rule.Prepare(d, burst, j, runDir)
 }
 
-func (r rule) Retry() job.RetryPolicy        { return r.rule.Retry }
-func (r rule) OnInterrupt() string           { return r.rule.OnInterrupt }
-func (r rule) Lane() (limit, maxPending int) { return r.rule.Lane() }
-func (r rule) OutputLimit() int              { return r.rule.Action.OutputLimit() }
+func (r rule) KeepsAll() bool           { return r.rule.KeepsAll() }
+func (r rule) Retry() job.RetryPolicy   { return r.rule.Retry }
+func (r rule) OnInterrupt() string      { return r.rule.OnInterrupt }
+func (r rule) Lane(j *job.Job) job.Lane { return r.rule.Lane(j) }
+func (r rule) Controls() *job.Controls  { return r.rule.Controls() }
+func (r rule) OutputLimit() int         { return r.rule.Action.OutputLimit() }
+
+func (r rule) After(end job.State) (string, []worker.FollowUp) {
+	event, actions := r.rule.After(end)
+	out := make([]worker.FollowUp, len(actions))
+	for i, u := range actions {
+		out[i] = followUp{r.rule, u}
+	}
+	return event, out
+}
+
+type followUp struct {
+	rule *hook.Rule
+	u    hook.FollowUp
+}
+
+func (f followUp) Kind() string           { return f.u.Action.Kind() }
+func (f followUp) Retry() job.RetryPolicy { return f.u.Retry }
+func (f followUp) OutputLimit() int       { return f.u.Action.OutputLimit() }
+
+func (f followUp) Prepare(d *job.Delivery, j *job.Job, end worker.JobEnd, runDir string) (action.Prepared, error) {
+	return f.rule.PrepareFollowUp(f.u, d, j, &hook.JobEnd{
+		ID: j.ID, Error: end.Error, Output: end.Output, ExitCode: end.ExitCode, Attempt: end.Attempt,
+	}, runDir)
+}
 
 // awaiter lets a hook answer with its jobs' output.
 type awaiter struct{ pool *worker.Pool }

@@ -114,6 +114,7 @@ func compileHook(node config.Node, c Context, d *config.Diagnostics) (*Hook, *ho
 	scope := compileLets(h, spec, d)
 	compileRespond(h, spec, scope, d)
 	compileRules(h, m, node, spec, scope, c, d)
+	checkWait(h, spec, d)
 	return h, spec
 }
 

@@ -14,10 +14,9 @@ import (
 
 // ruleSpec is what every rule may say beside its action.
 type ruleSpec struct {
-	Match       config.Text      `yaml:"match"`
-	Retry       *retrySpec       `yaml:"retry"`
-	OnInterrupt config.Text      `yaml:"on_interrupt"`
-	Concurrency *concurrencySpec `yaml:"concurrency"`
+	Match       config.Text `yaml:"match"`
+	Retry       *retrySpec  `yaml:"retry"`
+	OnInterrupt config.Text `yaml:"on_interrupt"`
 }
 
 type retrySpec struct {
@@ -26,20 +25,6 @@ type retrySpec struct {
 	Factor   *float64       `yaml:"factor"`
 	Max      *time.Duration `yaml:"max"`
 	Jitter   config.Text    `yaml:"jitter"`
-}
-
-type concurrencySpec struct {
-	Key        config.Text `yaml:"key"`
-	Limit      *int        `yaml:"limit"`
-	Overflow   config.Text `yaml:"overflow"`
-	MaxPending *int        `yaml:"max_pending"`
-}
-
-// announced are rule keys of the language that this version does not carry out. They are
-// refused rather than ignored: a deploy that silently is not debounced is a wrong deploy.
-var announced = []string{
-	"debounce", "throttle", "rate_limit", "sequence", "start_within", "once", "priority",
-	"on_success", "on_failure", "on_cancel",
 }
 
 // compileRules compiles rules:, or the one rule written inline in the hook's own mapping m.
@@ -120,14 +105,12 @@ func withDefaults(rule, defaults config.Node) config.Node {
 // closes m: a key that nobody has asked for by then is a problem.
 func compileRule(h *Hook, name string, m *config.Map, node config.Node, scope expression.Scope, c Context, d *config.Diagnostics) *Rule {
 	var spec ruleSpec
+	var flow flowSpec
+	var after afterSpec
 	m.Decode(&spec)
-	for _, key := range announced {
-		if m.Has(key) {
-			d.Errorf(node.Key(key), "%s is part of the language, but this version does not carry it out yet", key)
-		}
-	}
-	m.Know(announced...)
-	r := &Rule{Name: name, Hook: h, Match: node.Find("match").Literal().Value}
+	m.Decode(&flow)
+	m.Decode(&after)
+	r := &Rule{Name: name, Hook: h, Match: node.Find("match").Literal().Value, after: map[string][]FollowUp{}}
 	r.Action = action.Compile(m, node, action.Context{
 		Dir: c.Dir, Scope: scope, Diagnostics: d, Hook: h.Name, Rule: name, Mask: c.Mask,
 	})
@@ -138,7 +121,8 @@ func compileRule(h *Hook, name string, m *config.Map, node config.Node, scope ex
 	} else if !node.Find("match").IsZero() {
 		d.Errorf(node.Find("match"), "match is empty").Hint("leave match out to take every delivery")
 	}
-	r.Concurrency = compileConcurrency(spec.Concurrency, node.Find("concurrency"), scope, d)
+	compileFlow(r, &flow, node, scope, d)
+	compileAfter(r, &after, node, scope, c, d)
 	if r.Action == nil {
 		return nil
 	}
@@ -213,34 +197,6 @@ func compileRetry(spec *retrySpec, node config.Node, p job.RetryPolicy, d *confi
 	}
 	p.Max = max(p.Max, p.Initial)
 	return p
-}
-
-func compileConcurrency(spec *concurrencySpec, node config.Node, scope expression.Scope, d *config.Diagnostics) *Concurrency {
-	if spec == nil {
-		return nil
-	}
-	c := &Concurrency{Limit: 1, MaxPending: 100}
-	set(&c.Limit, spec.Limit)
-	set(&c.MaxPending, spec.MaxPending)
-	if c.Limit < 1 {
-		d.Errorf(within(node, "limit"), "limit is at least 1, found %d", c.Limit).Hint("pause a hook with enabled: false")
-	}
-	if c.MaxPending < 1 {
-		d.Errorf(within(node, "max_pending"), "max_pending is at least 1, found %d", c.MaxPending)
-	}
-	switch spec.Overflow.Value {
-	case "", "queue":
-	case "replace_pending", "cancel_running", "skip":
-		d.Errorf(spec.Overflow, "overflow %s is part of the language, but this version does not carry it out yet", spec.Overflow.Value).
-			Hint("overflow: queue runs every job of the key in order")
-	default:
-		suggest(d.Errorf(spec.Overflow, "unknown overflow %q", spec.Overflow.Value), spec.Overflow.Value,
-			[]string{"queue", "replace_pending", "cancel_running", "skip"})
-	}
-	if spec.Key.Value != "" {
-		c.key = compileTemplate(spec.Key, scope, d)
-	}
-	return c
 }
 
 // set copies a value that was written over its default.

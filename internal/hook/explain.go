@@ -38,6 +38,7 @@ type RuleExplanation struct {
 	Values         []expression.Value `json:"values"`
 	Action         map[string]any     `json:"action"`
 	ConcurrencyKey string             `json:"concurrency_key"`
+	Keys           *job.Keys          `json:"keys,omitempty"` // of its other flow controls
 }
 
 // Explain goes the way of a delivery without storing or running anything. Unlike the daemon it
@@ -89,8 +90,11 @@ func (h *Hook) explainRules(e *Explanation, r *request.Request, id Identity, del
 func (r *Rule) explain(req *request.Request, id Identity, delivery string, now time.Time) RuleExplanation {
 	in := r.Hook.input(req, id, delivery)
 	in.Now = now
-	verdict, key, err := r.decide(in)
-	e := RuleExplanation{Rule: r.Name, Verdict: verdict, ConcurrencyKey: key, Values: []expression.Value{}}
+	verdict, lane, keys, err := r.decide(in)
+	e := RuleExplanation{Rule: r.Name, Verdict: verdict, ConcurrencyKey: lane, Values: []expression.Value{}}
+	if keys != (job.Keys{}) {
+		e.Keys = &keys
+	}
 	if err != nil {
 		e.Error = r.Hook.shown(err.Error())
 		var undecodable *request.DecodeError

@@ -134,12 +134,18 @@ type Rule struct {
 	Match       string // as written, for people; "" is always
 
 	match *expression.Program // nil: always
+
+	controls                                                     job.Controls
+	onceKey, sequenceKey, rateLimitKey, debounceKey, throttleKey *expression.Template // nil: one for the rule
+	sequenceBy, priority                                         *expression.Program
+	after                                                        map[string][]FollowUp // by on_success, on_failure, on_cancel
 }
 
 // Concurrency bounds how many jobs of one key run at once.
 type Concurrency struct {
 	Limit      int
 	MaxPending int
+	Overflow   job.Overflow
 	key        *expression.Template // nil: one lane for the rule
 }
 

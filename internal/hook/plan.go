@@ -2,7 +2,6 @@ package hook
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"net/netip"
 	"time"
@@ -56,7 +55,7 @@ func (h *Hook) Plan(r *request.Request, id Identity, d *job.Delivery) ([]job.Job
 	in := h.input(r, id, d.ID)
 	var jobs []job.Job
 	for _, rule := range h.Rules {
-		verdict, key, err := rule.decide(in)
+		verdict, lane, keys, err := rule.decide(in)
 		var undecodable *request.DecodeError
 		if errors.As(err, &undecodable) { // of the form, which is read when it is asked for
 			return nil, err
@@ -67,7 +66,7 @@ func (h *Hook) Plan(r *request.Request, id Identity, d *job.Delivery) ([]job.Job
 		}
 		d.Verdicts = append(d.Verdicts, line)
 		if verdict == job.Match {
-			jobs = append(jobs, rule.newJob(d, key))
+			jobs = append(jobs, rule.newJob(d, lane, keys))
 		}
 	}
 	if len(jobs) > 0 {
@@ -76,40 +75,24 @@ func (h *Hook) Plan(r *request.Request, id Identity, d *job.Delivery) ([]job.Job
 	return jobs, nil
 }
 
-// decide returns the rule's verdict and, for a match, the key of its lane.
-func (r *Rule) decide(in *expression.Input) (verdict job.Verdict, laneKey string, err error) {
+// decide returns the rule's verdict and, for a match, the keys of its controls.
+func (r *Rule) decide(in *expression.Input) (verdict job.Verdict, lane string, keys job.Keys, err error) {
 	if r.match != nil {
 		matched, err := r.match.Bool(in)
 		if err != nil {
-			return job.Error, "", err
+			return job.Error, "", keys, err
 		}
 		if !matched {
-			return job.NoMatch, "", nil
+			return job.NoMatch, "", keys, nil
 		}
 	}
-	laneKey, err = r.laneKey(in)
-	if err != nil {
-		return job.Error, "", fmt.Errorf("concurrency key: %w", err)
+	if lane, keys, err = r.keys(in); err != nil {
+		return job.Error, "", keys, err
 	}
-	return job.Match, laneKey, nil
+	return job.Match, lane, keys, nil
 }
 
-// laneKey evaluates the concurrency key; "" means the rule has no lane.
-func (r *Rule) laneKey(in *expression.Input) (string, error) {
-	if r.Concurrency == nil {
-		return "", nil
-	}
-	if r.Concurrency.key == nil {
-		return r.Name, nil
-	}
-	key, _, err := r.Concurrency.key.Text(in)
-	if err == nil && key == "" {
-		key = r.Name
-	}
-	return key, err
-}
-
-func (r *Rule) newJob(d *job.Delivery, laneKey string) job.Job {
+func (r *Rule) newJob(d *job.Delivery, lane string, keys job.Keys) job.Job {
 	return job.Job{
 		ID:             job.NewID(),
 		Delivery:       d.ID,
@@ -118,28 +101,65 @@ func (r *Rule) newJob(d *job.Delivery, laneKey string) job.Job {
 		State:          job.Queued,
 		RunAt:          d.ReceivedAt,
 		CreatedAt:      d.ReceivedAt,
-		ConcurrencyKey: laneKey,
+		ConcurrencyKey: lane,
+		Keys:           keys,
+		Controls:       r.Controls(),
 	}
 }
 
-// Prepare renders the rule's action for the next attempt of a stored delivery's job.
-func (r *Rule) Prepare(d *job.Delivery, j *job.Job, runDir string) (action.Prepared, error) {
-	in := r.Hook.input(Replay(d), Identity{Key: d.Key, Event: d.Event}, d.ID)
-	in.Request.Format = r.Hook.Format
-	in.Now = time.Now()
-	return r.Action.Prepare(in, action.Facts{
+// Controls returns the rule's flow controls apart from its lane, nil when it has none.
+func (r *Rule) Controls() *job.Controls {
+	if r.controls == (job.Controls{}) {
+		return nil
+	}
+	return &r.controls
+}
+
+// Lane returns the lane of a job of the rule.
+func (r *Rule) Lane(j *job.Job) job.Lane {
+	l := job.Lane{Hook: j.Hook, Rule: j.Rule}
+	if c := r.Concurrency; c != nil && j.ConcurrencyKey != "" {
+		l.Key, l.Limit, l.Pending, l.Overflow = j.ConcurrencyKey, c.Limit, c.MaxPending, c.Overflow
+	}
+	return l
+}
+
+// KeepsAll reports whether a job of the rule runs with the payloads of its whole burst.
+func (r *Rule) KeepsAll() bool {
+	return r.controls.Debounce != nil && r.controls.Debounce.Keep == job.KeepAll
+}
+
+// Prepare renders the rule's action for the next attempt of a stored delivery's job. burst are
+// the deliveries of its burst when the rule keeps all of them.
+func (r *Rule) Prepare(d *job.Delivery, burst []job.Delivery, j *job.Job, runDir string) (action.Prepared, error) {
+	facts := action.Facts{
 		Job: j.ID, Delivery: d.ID, Hook: d.Hook, Rule: r.Name, Event: d.Event,
 		Attempt: j.Attempt + 1, RunDir: runDir,
+	}
+	if r.KeepsAll() {
+		var err error
+		if facts.Burst, err = r.Hook.burstBody(burst); err != nil {
+			return nil, err
+		}
+	}
+	return r.Action.Prepare(r.storedInput(d), facts)
+}
+
+// PrepareFollowUp renders an action that follows the end of a job.
+func (r *Rule) PrepareFollowUp(u FollowUp, d *job.Delivery, j *job.Job, end *JobEnd, runDir string) (action.Prepared, error) {
+	in := r.storedInput(d)
+	in.Job = end
+	return u.Action.Prepare(in, action.Facts{
+		Job: j.ID, Delivery: d.ID, Hook: d.Hook, Rule: r.Name, Event: d.Event, Attempt: end.Attempt, RunDir: runDir,
 	})
 }
 
-// Lane returns how many jobs of one concurrency key run at once and how many may wait; 0, 0
-// without concurrency.
-func (r *Rule) Lane() (limit, maxPending int) {
-	if r.Concurrency == nil {
-		return 0, 0
-	}
-	return r.Concurrency.Limit, r.Concurrency.MaxPending
+// storedInput is what expressions see of a stored delivery.
+func (r *Rule) storedInput(d *job.Delivery) *expression.Input {
+	in := r.Hook.input(Replay(d), Identity{Key: d.Key, Event: d.Event}, d.ID)
+	in.Request.Format = r.Hook.Format
+	in.Now = time.Now()
+	return in
 }
 
 // Replay makes the request of a stored delivery again, as expressions saw it.

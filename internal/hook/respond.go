@@ -42,6 +42,17 @@ type ignoredSpec struct {
 // longestWait keeps a waiting answer inside the server's write timeout.
 const longestWait = 60 * time.Second
 
+// checkWait refuses to wait for output that cannot be there in time.
+func checkWait(h *Hook, spec *hookSpec, d *config.Diagnostics) {
+	if h.Respond.Wait == 0 || len(h.Rules) == 0 {
+		return
+	}
+	if c := h.Rules[0].controls.Debounce; c != nil && c.Quiet >= h.Respond.Wait {
+		d.Errorf(spec.Respond.Find("wait"), "wait (%s) is over before debounce lets the rule run (quiet %s)", short(h.Respond.Wait), short(c.Quiet)).
+			Hint("a longer wait, or no debounce")
+	}
+}
+
 func compileRespond(h *Hook, spec *hookSpec, scope expression.Scope, d *config.Diagnostics) {
 	if spec.Respond.IsZero() {
 		return

@@ -1,16 +1,11 @@
 package job
 
 import (
+	"cmp"
 	"container/heap"
+	"slices"
 	"time"
 )
-
-// Lane bounds how many jobs of one key run at once and how many may wait for that.
-type Lane struct {
-	Key     string // "" is no lane: nothing is bounded
-	Limit   int    // jobs that run at once, at least 1
-	Pending int    // jobs that may wait beyond those for which there is room
-}
 
 // Waiting is a job on its way to its next attempt.
 type Waiting struct {
@@ -19,25 +14,62 @@ type Waiting struct {
 	// Due is when it may run at the earliest, zero for now. A Due that was made by adding to
 	// time.Now is on the monotonic clock, so a wall clock that jumps does not move it.
 	Due time.Time
-	// Kept jobs are never refused: they had a place before, and have perhaps run.
+	// Expires is when it ends as expired unless it has started; zero for never.
+	Expires time.Time
+	// Throttle is how often jobs of ThrottleKey may start. Nil is no bound.
+	Throttle    *Pace
+	ThrottleKey string
+	// Once keeps jobs of the same Once from running beside each other; "" is no bound.
+	Once string
+	// Kept jobs are never refused for want of room: they had a place before, and have perhaps run.
 	Kept bool
 }
 
-// Flow decides which job runs next. It is pure: no clock, no goroutines, no lock.
+// Decision ends a job that waits, without an attempt.
+type Decision struct {
+	Waiting
+	Next State  // Skipped, Superseded or Expired
+	By   string // the job that took its place, or that holds it
+}
+
+// Overtaken is a running job that is to end, so that By can run.
+type Overtaken struct{ Job, By string }
+
+// Delayed is a waiting job that is the next of its lane and may not start earlier.
+type Delayed struct {
+	Job   string
+	Until time.Time
+}
+
+// Flow decides which job runs next, and which does not run at all. It is pure: no clock, no
+// goroutines, no lock.
 //
-// Of the jobs that are due and whose lane has room, the one with the lowest Seq is next, so
-// jobs of one lane start in the order of their Seq and no lane keeps another from starting. A
-// job that is not due holds no place in its lane. A job for which its lane has no room to wait
-// in is refused.
+// Of the jobs that are due and whose lane has room, the one that arrived first, less its head
+// start, is next; so jobs of one lane start in the order in which they arrived, and no lane
+// keeps another from starting. A job that is not due holds no place in its lane. What a lane
+// without room does is its Overflow. A paused rule starts nothing; its jobs wait.
 //
-// Each job that Next, Refused or Withdraw hands out is away until Done gives it back or lets it
+// Each job that Next, Decided or Withdraw hands out is away until Done gives it back or lets it
 // go; a job that Next handed out holds its place in its lane until then.
 type Flow struct {
-	entries map[string]*entry
-	later   heapOf[*entry] // not due, by Due
-	lanes   map[string]*lane
-	open    heapOf[*lane]  // lanes with room and somebody who waits, by the Seq of the first
-	refused heapOf[*entry] // by Seq
+	entries  map[string]*entry
+	later    heapOf[*entry] // not due, by Due
+	expiring heapOf[*entry] // that wait and have an Expires, by that
+	lanes    map[laneID]*lane
+	open     heapOf[*lane] // with room and somebody who waits, by the first of them
+	delayed  heapOf[*lane] // the same, but the first may not start before until
+	paused   map[laneID]bool
+	busy     map[string]int       // running jobs by Once
+	parked   map[string][]*entry  // due jobs by the Once that is busy
+	pace     map[string]time.Time // when the next job of a ThrottleKey is due, were they spread evenly
+	swept    int                  // len(pace) when old ones were last forgotten
+
+	decided   []*entry // in the order of the decisions
+	overtaken []Overtaken
+	postponed []Delayed
+
+	numbers int64     // of arrivals
+	last    time.Time // of the arrivals' times, which do not go back
 }
 
 type place uint8
@@ -45,37 +77,39 @@ type place uint8
 const (
 	inLater place = iota
 	inLane
-	inRefused
+	inParked
+	isDecided
 	away // handed out, without a place in a lane
 	runs // handed out by Next
 )
 
 type entry struct {
 	Waiting
-	place place
-	index int      // in its heap
-	again *Waiting // was added while it was away
-}
-
-type lane struct {
-	Lane        // as the latest arrival has it
-	running int // jobs that Next handed out
-	fresh   int // of queue, those that are not Kept
-	queue   heapOf[*entry]
-	index   int // in Flow.open, -1 when not there
+	number    int64     // in the order of arrivals; a further attempt keeps it
+	rank      time.Time // of arrival, less the head start
+	place     place
+	index     int // in its heap
+	expiry    int // in Flow.expiring, -1 when not there
+	overtaken bool
+	postponed time.Time // what was told of it
+	next      State     // when it is decided
+	by        string
+	again     *Waiting // was added while it was away
 }
 
 // NewFlow makes an empty Flow.
 func NewFlow() *Flow {
+	byLane := func(l *lane, i int) { l.index = i }
 	return &Flow{
-		entries: map[string]*entry{},
-		later:   heapOf[*entry]{less: earlier, moved: movedEntry},
-		refused: heapOf[*entry]{less: bySeq, moved: movedEntry},
-		lanes:   map[string]*lane{},
-		open: heapOf[*lane]{
-			less:  func(a, b *lane) bool { return a.queue.items[0].Job.Seq < b.queue.items[0].Job.Seq },
-			moved: func(l *lane, i int) { l.index = i },
+		entries: map[string]*entry{}, lanes: map[laneID]*lane{}, paused: map[laneID]bool{},
+		busy: map[string]int{}, parked: map[string][]*entry{}, pace: map[string]time.Time{},
+		later: heapOf[*entry]{less: earlier, moved: movedEntry},
+		expiring: heapOf[*entry]{
+			less:  func(a, b *entry) bool { return a.Expires.Before(b.Expires) },
+			moved: func(e *entry, i int) { e.expiry = i },
 		},
+		open:    heapOf[*lane]{less: func(a, b *lane) bool { return before(a.queue.items[0], b.queue.items[0]) }, moved: byLane},
+		delayed: heapOf[*lane]{less: func(a, b *lane) bool { return a.until.Before(b.until) }, moved: byLane},
 	}
 }
 
@@ -83,10 +117,16 @@ func earlier(a, b *entry) bool {
 	if !a.Due.Equal(b.Due) {
 		return a.Due.Before(b.Due)
 	}
-	return a.Job.Seq < b.Job.Seq
+	return a.number < b.number
 }
 
-func bySeq(a, b *entry) bool { return a.Job.Seq < b.Job.Seq }
+// before is the order in which jobs start.
+func before(a, b *entry) bool {
+	if !a.rank.Equal(b.rank) {
+		return a.rank.Before(b.rank)
+	}
+	return a.number < b.number
+}
 
 func movedEntry(e *entry, i int) { e.index = i }
 
@@ -96,152 +136,273 @@ func (f *Flow) Len() int { return len(f.entries) }
 // Later is how many jobs are not due.
 func (f *Flow) Later() int { return len(f.later.items) }
 
-// Add takes a job. One that waits already is left as it is; one that is away is taken when it
-// is done, in place of what Done is told.
+// Add takes a job. One that is not due yet is taken anew, with another Due perhaps; one that is
+// due is left as it is; one that is away is taken when it is done, in place of what Done is told.
 func (f *Flow) Add(w Waiting, now time.Time) {
 	e := f.entries[w.Job.ID]
 	switch {
 	case e == nil:
-		f.enter(w, now)
-	case e.place == away || e.place == runs:
+		f.enter(f.arrival(w, now), now)
+	case e.place == inLater:
+		f.forget(e)
+		e.Waiting = w
+		f.enter(e, now)
+	case e.place == away || e.place == runs || e.place == isDecided:
 		e.again = &w
 	}
 }
 
-func (f *Flow) enter(w Waiting, now time.Time) {
-	e := &entry{Waiting: w}
-	f.entries[w.Job.ID] = e
-	if w.Due.After(now) {
-		e.place = inLater
-		heap.Push(&f.later, e)
+// arrival numbers a job that was not here before.
+func (f *Flow) arrival(w Waiting, now time.Time) *entry {
+	if created := w.Job.CreatedAt; created.Before(now) {
+		now = created
+	}
+	if now.After(f.last) {
+		f.last = now
+	}
+	f.numbers++
+	return &entry{Waiting: w, number: f.numbers, rank: f.last.Add(-w.Job.Keys.HeadStart()), expiry: -1}
+}
+
+func (f *Flow) enter(e *entry, now time.Time) {
+	f.entries[e.Job.ID] = e
+	if !e.Expires.IsZero() {
+		heap.Push(&f.expiring, e)
+	}
+	if !e.Due.After(now) {
+		f.arrive(e)
 		return
 	}
-	f.arrive(e)
-}
-
-// arrive puts a job that is due into its lane, or refuses it.
-func (f *Flow) arrive(e *entry) {
-	l := f.lanes[e.Lane.Key]
-	if l == nil {
-		l = &lane{queue: heapOf[*entry]{less: bySeq, moved: movedEntry}, index: -1}
-		f.lanes[e.Lane.Key] = l
-	}
-	l.Lane = e.Lane
-	if !e.Kept && l.full() {
-		e.place = inRefused
-		heap.Push(&f.refused, e)
-	} else {
-		e.place = inLane
-		heap.Push(&l.queue, e)
-		l.count(e, 1)
-	}
-	f.settle(l) // also after a refusal: the bounds may be others
-}
-
-func (l *lane) count(e *entry, n int) {
-	if !e.Kept {
-		l.fresh += n
+	e.place = inLater
+	heap.Push(&f.later, e)
+	if e.Kept && e.Lane.Overflow.newestWins() {
+		f.awaitRetry(e)
 	}
 }
 
-// room is how many further jobs of the lane could run. Without a key it is never 0.
-func (l *lane) room() int {
-	if l.Key == "" {
-		return 1
-	}
-	return max(0, max(1, l.Limit)-l.running)
+// awaitRetry keeps a job that waits for a further attempt where newer ones of its lane find it.
+func (f *Flow) awaitRetry(e *entry) {
+	l := f.lane(e.Lane)
+	l.retries[e] = struct{}{}
+	f.dropRetries(l)
+	f.settle(l)
 }
 
-// full reports whether a further job would have nowhere to wait. Jobs that wait only for a
-// worker, since the lane has room for them to run, are not counted against Pending.
-func (l *lane) full() bool { return l.Key != "" && l.fresh >= l.room()+l.Pending }
+// forget takes a job that waits out of everything but the entries. The lane it waited in is
+// settled.
+func (f *Flow) forget(e *entry) {
+	if e.expiry >= 0 {
+		heap.Remove(&f.expiring, e.expiry)
+	}
+	switch e.place {
+	case inLater:
+		heap.Remove(&f.later, e.index)
+		if l := f.lanes[e.Lane.id()]; l != nil {
+			delete(l.retries, e)
+			f.settle(l)
+		}
+	case inLane:
+		l := f.lanes[e.Lane.id()]
+		f.leaveQueue(l, e)
+		f.settle(l)
+	case inParked:
+		f.parked[e.Once] = without(f.parked[e.Once], e)
+	}
+}
 
-// settle puts a lane that changed where it belongs among the open ones, and forgets an empty one.
-func (f *Flow) settle(l *lane) {
-	switch open := len(l.queue.items) > 0 && l.room() > 0; {
-	case open && l.index < 0:
-		heap.Push(&f.open, l)
-	case open:
-		heap.Fix(&f.open, l.index)
-	case l.index >= 0:
-		heap.Remove(&f.open, l.index)
+func without(list []*entry, e *entry) []*entry {
+	for i, other := range list {
+		if other == e {
+			return append(list[:i], list[i+1:]...)
+		}
 	}
-	if l.running == 0 && len(l.queue.items) == 0 {
-		delete(f.lanes, l.Key)
+	return list
+}
+
+// decide ends a job that is in no heap but perhaps expiring.
+func (f *Flow) decide(e *entry, next State, by string) {
+	if e.expiry >= 0 {
+		heap.Remove(&f.expiring, e.expiry)
 	}
+	e.place, e.next, e.by = isDecided, next, by
+	f.decided = append(f.decided, e)
 }
 
 // Next hands out the job that runs now, if any may.
 func (f *Flow) Next(now time.Time) (Job, bool) {
 	f.wake(now)
-	if len(f.open.items) == 0 {
-		return Job{}, false
+	for len(f.open.items) > 0 {
+		l := f.open.items[0]
+		e := l.queue.items[0]
+		if wait := f.tooEarly(e, now); wait > 0 {
+			f.postpone(e, now.Add(wait))
+			f.delay(l, now.Add(wait))
+			continue
+		}
+		if e.Once != "" && f.busy[e.Once] > 0 {
+			f.leaveQueue(l, e)
+			f.park(e)
+			f.settle(l)
+			continue
+		}
+		f.count(e, now)
+		f.begin(l, e)
+		return e.Job, true
 	}
-	l := f.open.items[0]
-	e := l.queue.items[0]
-	l.running++
-	f.takeFrom(l, e)
-	e.place = runs
-	return e.Job, true
+	return Job{}, false
 }
 
-// takeFrom takes a job out of its lane's queue.
-func (f *Flow) takeFrom(l *lane, e *entry) {
-	heap.Remove(&l.queue, e.index)
-	l.count(e, -1)
+func (f *Flow) begin(l *lane, e *entry) {
+	if e.expiry >= 0 {
+		heap.Remove(&f.expiring, e.expiry)
+	}
+	f.leaveQueue(l, e)
+	e.place = runs
+	l.running[e] = struct{}{}
+	if e.Once != "" {
+		f.busy[e.Once]++
+	}
 	f.settle(l)
 }
 
-// wake lets the jobs arrive that have become due.
+// park lets a job wait for the end of the one that runs with its Once.
+func (f *Flow) park(e *entry) {
+	e.place = inParked
+	f.parked[e.Once] = append(f.parked[e.Once], e)
+}
+
+// tooEarly is how long a job must wait for its pace.
+func (f *Flow) tooEarly(e *entry, now time.Time) time.Duration {
+	if e.Throttle == nil {
+		return 0
+	}
+	_, wait := e.Throttle.Take(f.pace[e.ThrottleKey], now)
+	return wait
+}
+
+// count counts the start of a job for its pace.
+func (f *Flow) count(e *entry, now time.Time) {
+	if e.Throttle == nil {
+		return
+	}
+	f.pace[e.ThrottleKey], _ = e.Throttle.Take(f.pace[e.ThrottleKey], now)
+	if len(f.pace) <= 2*f.swept+64 {
+		return
+	}
+	for key, at := range f.pace {
+		if at.Before(now) {
+			delete(f.pace, key)
+		}
+	}
+	f.swept = len(f.pace)
+}
+
+// Pace tells what was started before: at is what Pace.Take returned for the key's last start.
+func (f *Flow) Pace(throttleKey string, at time.Time) {
+	if at.After(f.pace[throttleKey]) {
+		f.pace[throttleKey] = at
+	}
+}
+
+// postpone notes what Delayed tells, once for each time that differs by a second or more.
+func (f *Flow) postpone(e *entry, until time.Time) {
+	if until.Sub(e.postponed).Abs() >= time.Second {
+		e.postponed = until
+		f.postponed = append(f.postponed, Delayed{e.Job.ID, until})
+	}
+}
+
+// wake lets time pass: jobs expire, arrive because they have become due, and lanes open whose
+// first job may start.
 func (f *Flow) wake(now time.Time) {
+	for len(f.expiring.items) > 0 && !f.expiring.items[0].Expires.After(now) {
+		e := f.expiring.items[0]
+		f.forget(e)
+		f.decide(e, Expired, "")
+	}
 	for len(f.later.items) > 0 && !f.later.items[0].Due.After(now) {
-		f.arrive(heap.Pop(&f.later).(*entry))
+		e := heap.Pop(&f.later).(*entry)
+		if l := f.lanes[e.Lane.id()]; l != nil {
+			delete(l.retries, e)
+		}
+		f.arrive(e)
+	}
+	for len(f.delayed.items) > 0 && !f.delayed.items[0].until.After(now) {
+		f.settle(f.delayed.items[0])
 	}
 }
 
 // Until is how long Next cannot hand out more by itself; false when only Add or Done can change
 // that.
 func (f *Flow) Until(now time.Time) (time.Duration, bool) {
-	if len(f.later.items) == 0 {
-		return 0, false
+	var first time.Time
+	soonest := func(at time.Time) {
+		if first.IsZero() || at.Before(first) {
+			first = at
+		}
 	}
-	return max(0, f.later.items[0].Due.Sub(now)), true
+	if len(f.later.items) > 0 {
+		soonest(f.later.items[0].Due)
+	}
+	if len(f.expiring.items) > 0 {
+		soonest(f.expiring.items[0].Expires)
+	}
+	if len(f.delayed.items) > 0 {
+		soonest(f.delayed.items[0].until)
+	}
+	return max(0, first.Sub(now)), !first.IsZero()
 }
 
-// Refused hands out the first job for which its lane has no room.
-func (f *Flow) Refused() (Waiting, bool) {
-	if len(f.refused.items) == 0 {
-		return Waiting{}, false
+// Decided hands out the first job that was decided to end.
+func (f *Flow) Decided() (Decision, bool) {
+	if len(f.decided) == 0 {
+		return Decision{}, false
 	}
-	e := heap.Pop(&f.refused).(*entry)
+	e := f.decided[0]
+	f.decided[0] = nil
+	f.decided = f.decided[1:]
 	e.place = away
-	return e.Waiting, true
+	return Decision{e.Waiting, e.next, e.by}, true
 }
 
-// HasRefused reports whether Refused would hand out a job.
-func (f *Flow) HasRefused() bool { return len(f.refused.items) > 0 }
+// HasDecided reports whether Decided would hand out a job.
+func (f *Flow) HasDecided() bool { return len(f.decided) > 0 }
 
-// Withdraw hands out a job that waits. It is false for one that is away or not here.
+// Overtaken hands out the running jobs that are to end since it was last asked.
+func (f *Flow) Overtaken() []Overtaken {
+	out := f.overtaken
+	f.overtaken = nil
+	return out
+}
+
+// Delayed hands out the jobs that were found to be too early since it was last asked.
+func (f *Flow) Delayed() []Delayed {
+	out := f.postponed
+	f.postponed = nil
+	return out
+}
+
+// Withdraw hands out a job that waits. It is false for one that is away, decided or not here.
 func (f *Flow) Withdraw(id string) (Waiting, bool) {
 	e := f.entries[id]
-	if e == nil {
+	if e == nil || e.place > inParked {
 		return Waiting{}, false
 	}
-	switch e.place {
-	case inLater:
-		heap.Remove(&f.later, e.index)
-	case inLane:
-		f.takeFrom(f.lanes[e.Lane.Key], e)
-	case inRefused:
-		heap.Remove(&f.refused, e.index)
-	default:
-		return Waiting{}, false
-	}
+	f.forget(e)
 	e.place = away
 	return e.Waiting, true
 }
 
-// Done ends what Next, Refused or Withdraw began: the job's place in its lane is free. The job
+// Remove forgets a job that somebody else ended while it waited. One that is away is left.
+func (f *Flow) Remove(id string) bool {
+	if _, ok := f.Withdraw(id); !ok {
+		return false
+	}
+	delete(f.entries, id)
+	return true
+}
+
+// Done ends what Next, Decided or Withdraw began: the job's place in its lane is free. The job
 // leaves, unless there is something to do again: what Add brought meanwhile, else again.
 func (f *Flow) Done(id string, again *Waiting, now time.Time) {
 	e := f.entries[id]
@@ -249,46 +410,52 @@ func (f *Flow) Done(id string, again *Waiting, now time.Time) {
 		return
 	}
 	delete(f.entries, id)
-	if e.again != nil {
-		again = e.again
-	}
 	if e.place == runs {
-		l := f.lanes[e.Lane.Key]
-		l.running--
+		f.ended(e, now)
+	}
+	switch {
+	case e.again != nil:
+		f.enter(f.arrival(*e.again, now), now)
+	case again != nil:
+		f.enter(&entry{Waiting: *again, number: e.number, rank: e.rank, expiry: -1}, now)
+	}
+}
+
+// ended frees the place of a job that ran.
+func (f *Flow) ended(e *entry, now time.Time) {
+	l := f.lanes[e.Lane.id()]
+	delete(l.running, e)
+	if e.overtaken {
+		l.ending--
+	}
+	f.settle(l)
+	if e.Once == "" {
+		return
+	}
+	if f.busy[e.Once]--; f.busy[e.Once] > 0 {
+		return
+	}
+	delete(f.busy, e.Once)
+	waiting := f.parked[e.Once]
+	delete(f.parked, e.Once)
+	slices.SortFunc(waiting, func(a, b *entry) int { return cmp.Compare(a.number, b.number) })
+	for _, w := range waiting {
+		w.Kept = true // it was in its lane before
+		f.arrive(w)
+	}
+}
+
+// SetPaused says which rules start nothing: by hook and rule, or by hook alone with rule "".
+func (f *Flow) SetPaused(paused [][2]string) {
+	f.paused = map[laneID]bool{}
+	for _, p := range paused {
+		f.paused[laneID{hook: p[0], rule: p[1]}] = true
+	}
+	for _, l := range f.lanes {
 		f.settle(l)
 	}
-	if again != nil {
-		f.enter(*again, now)
-	}
 }
 
-// heapOf is a heap.Interface that tells its items where they are, -1 for nowhere.
-type heapOf[T any] struct {
-	items []T
-	less  func(a, b T) bool
-	moved func(T, int)
-}
-
-func (h *heapOf[T]) Len() int           { return len(h.items) }
-func (h *heapOf[T]) Less(i, j int) bool { return h.less(h.items[i], h.items[j]) }
-
-func (h *heapOf[T]) Swap(i, j int) {
-	h.items[i], h.items[j] = h.items[j], h.items[i]
-	h.moved(h.items[i], i)
-	h.moved(h.items[j], j)
-}
-
-func (h *heapOf[T]) Push(x any) {
-	h.moved(x.(T), len(h.items))
-	h.items = append(h.items, x.(T))
-}
-
-func (h *heapOf[T]) Pop() any {
-	last := len(h.items) - 1
-	item := h.items[last]
-	var none T
-	h.items[last] = none
-	h.items = h.items[:last]
-	h.moved(item, -1)
-	return item
+func (f *Flow) isPaused(l Lane) bool {
+	return len(f.paused) > 0 && (f.paused[laneID{hook: l.Hook}] || f.paused[laneID{hook: l.Hook, rule: l.Rule}])
 }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
 
 	"github.com/tenterhook/tenterhook/internal/job"
 )
@@ -17,6 +16,11 @@ var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // waiting makes a job that waits; its id is made of its place in the order.
 func waiting(seq int64, l job.Lane) job.Waiting {
 	return job.Waiting{Job: job.Job{ID: fmt.Sprint(seq), Seq: seq}, Lane: l}
+}
+
+// lane makes a lane of one rule.
+func lane(key string, limit int, overflow job.Overflow) job.Lane {
+	return job.Lane{Hook: "h", Rule: "r", Key: key, Limit: limit, Pending: 100, Overflow: overflow}
 }
 
 // started hands out what may run, in order.
@@ -30,13 +34,15 @@ func started(f *job.Flow, now time.Time) (ids []string) {
 	}
 }
 
-func refused(f *job.Flow) (ids []string) {
+// decided lets the jobs that were decided leave, and says what became of them.
+func decided(f *job.Flow) (out []string) {
 	for {
-		w, ok := f.Refused()
+		d, ok := f.Decided()
 		if !ok {
-			return ids
+			return out
 		}
-		ids = append(ids, w.Job.ID)
+		f.Done(d.Job.ID, nil, epoch)
+		out = append(out, fmt.Sprintf("%s %s by %s", d.Job.ID, d.Next, d.By))
 	}
 }
 
@@ -47,19 +53,23 @@ func same(t *testing.T, what string, got, want any) {
 	}
 }
 
-func TestFlow_JobsWithoutALaneStartInTheOrderOfTheirSeq(t *testing.T) {
-	f := job.NewFlow()
-	for _, seq := range []int64{3, 1, 2} {
-		f.Add(waiting(seq, job.Lane{}), epoch)
+func add(f *job.Flow, l job.Lane, seqs ...int64) {
+	for _, seq := range seqs {
+		f.Add(waiting(seq, l), epoch)
 	}
-	same(t, "started", started(f, epoch), []string{"1", "2", "3"})
+}
+
+func TestFlow_JobsStartInTheOrderInWhichTheyArrived(t *testing.T) {
+	f := job.NewFlow()
+	add(f, job.Lane{}, 1, 2)
+	add(f, job.Lane{Rule: "other"}, 3)
+	add(f, job.Lane{}, 4)
+	same(t, "started", started(f, epoch), []string{"1", "2", "3", "4"})
 }
 
 func TestFlow_ALaneRunsNoMoreThanItsLimitAndGoesOnInOrder(t *testing.T) {
-	f, two := job.NewFlow(), job.Lane{Key: "k", Limit: 2, Pending: 100}
-	for _, seq := range []int64{4, 2, 3, 1} {
-		f.Add(waiting(seq, two), epoch)
-	}
+	f := job.NewFlow()
+	add(f, lane("k", 2, job.OverflowQueue), 1, 2, 3, 4)
 	same(t, "started", started(f, epoch), []string{"1", "2"})
 	f.Done("2", nil, epoch)
 	same(t, "started after one was done", started(f, epoch), []string{"3"})
@@ -71,10 +81,10 @@ func TestFlow_ALaneRunsNoMoreThanItsLimitAndGoesOnInOrder(t *testing.T) {
 func TestFlow_AFullLaneDoesNotKeepOthersFromStarting(t *testing.T) {
 	f := job.NewFlow()
 	for seq := range int64(50) {
-		f.Add(waiting(seq, job.Lane{Key: "busy", Limit: 1, Pending: 100}), epoch)
+		add(f, lane("busy", 1, job.OverflowQueue), seq)
 	}
-	f.Add(waiting(50, job.Lane{Key: "idle", Limit: 1}), epoch)
-	f.Add(waiting(51, job.Lane{}), epoch)
+	add(f, lane("idle", 1, job.OverflowQueue), 50)
+	add(f, job.Lane{}, 51)
 	same(t, "started", started(f, epoch), []string{"0", "50", "51"})
 }
 
@@ -82,24 +92,25 @@ func TestFlow_RefusesAJobThatHasNowhereToWait(t *testing.T) {
 	for _, tt := range []struct {
 		name                 string
 		limit, pending, jobs int
+		overflow             job.Overflow
 		want                 []string
 	}{
-		{"one may run and two wait", 1, 2, 5, []string{"3", "4"}},
-		{"none may wait", 1, 0, 3, []string{"1", "2"}},
-		{"none may wait beside two that run", 2, 0, 3, []string{"2"}},
-		{"all fit", 1, 2, 3, nil},
+		{"one may run and two wait", 1, 2, 5, job.OverflowQueue, []string{"3 skipped by 0", "4 skipped by 0"}},
+		{"none may wait", 1, 9, 3, job.OverflowSkip, []string{"1 skipped by 0", "2 skipped by 0"}},
+		{"none may wait beside two that run", 2, 9, 3, job.OverflowSkip, []string{"2 skipped by 0"}},
+		{"all fit", 1, 2, 3, job.OverflowQueue, nil},
 	} {
 		for _, whenAdded := range []string{"before any starts", "after each that can has started"} {
 			t.Run(tt.name+", "+whenAdded, func(t *testing.T) {
 				f := job.NewFlow()
 				for seq := range tt.jobs {
-					f.Add(waiting(int64(seq), job.Lane{Key: "k", Limit: tt.limit, Pending: tt.pending}), epoch)
+					add(f, job.Lane{Key: "k", Limit: tt.limit, Pending: tt.pending, Overflow: tt.overflow}, int64(seq))
 					if whenAdded != "before any starts" {
 						started(f, epoch)
 					}
 				}
-				same(t, "HasRefused", f.HasRefused(), tt.want != nil)
-				same(t, "refused", refused(f), tt.want)
+				same(t, "HasDecided", f.HasDecided(), tt.want != nil)
+				same(t, "decided", decided(f), tt.want)
 			})
 		}
 	}
@@ -107,24 +118,26 @@ func TestFlow_RefusesAJobThatHasNowhereToWait(t *testing.T) {
 
 func TestFlow_NeverRefusesAJobThatIsKeptNorCountsItAgainstOthers(t *testing.T) {
 	f, l := job.NewFlow(), job.Lane{Key: "k", Limit: 1, Pending: 1}
-	f.Add(waiting(1, l), epoch)
-	started(f, epoch)
-	f.Add(waiting(2, l), epoch)
 	again := waiting(0, l)
-	again.Kept = true
+	again.Kept, again.Due = true, epoch.Add(time.Second)
 	f.Add(again, epoch)
-	same(t, "refused", refused(f), []string(nil))
-	f.Done("1", nil, epoch)
-	same(t, "first after a kept one came back", started(f, epoch), []string{"0"})
-	f.Add(waiting(3, l), epoch)
-	same(t, "refused", refused(f), []string{"3"})
+	add(f, l, 1)
+	started(f, epoch)
+	add(f, l, 2)
+	now := epoch.Add(time.Second)
+	same(t, "started", started(f, now), []string(nil))
+	same(t, "decided", decided(f), []string(nil))
+	f.Done("1", nil, now)
+	same(t, "first after a kept one came back", started(f, now), []string{"0"})
+	f.Add(waiting(3, l), now)
+	same(t, "decided", decided(f), []string{"3 skipped by 0"})
 }
 
 func TestFlow_AJobWaitsForItsTimeAndHoldsNoPlaceMeanwhile(t *testing.T) {
-	f, l := job.NewFlow(), job.Lane{Key: "k", Limit: 1, Pending: 10}
-	f.Add(waiting(1, l), epoch)
+	f, l := job.NewFlow(), lane("k", 1, job.OverflowQueue)
+	add(f, l, 1)
 	started(f, epoch)
-	f.Add(waiting(2, l), epoch)
+	add(f, l, 2)
 	retry := waiting(1, l)
 	retry.Due, retry.Kept = epoch.Add(time.Minute), true
 	f.Done("1", &retry, epoch)
@@ -141,10 +154,10 @@ func TestFlow_AJobWaitsForItsTimeAndHoldsNoPlaceMeanwhile(t *testing.T) {
 }
 
 func TestFlow_AJobAddedWhileItIsAwayIsTakenWhenItIsDone(t *testing.T) {
-	f, l := job.NewFlow(), job.Lane{Key: "k", Limit: 1}
-	f.Add(waiting(1, l), epoch)
+	f, l := job.NewFlow(), lane("k", 1, job.OverflowQueue)
+	add(f, l, 1)
 	started(f, epoch)
-	f.Add(waiting(1, l), epoch)
+	add(f, l, 1)
 	same(t, "started while it runs", started(f, epoch), []string(nil))
 	f.Done("1", nil, epoch)
 	same(t, "started when it was done", started(f, epoch), []string{"1"})
@@ -155,7 +168,7 @@ func TestFlow_AJobAddedWhileItIsAwayIsTakenWhenItIsDone(t *testing.T) {
 
 func TestFlow_AWithdrawnJobStartsOnlyWhenItIsPutBack(t *testing.T) {
 	f := job.NewFlow()
-	f.Add(waiting(1, job.Lane{}), epoch)
+	add(f, job.Lane{}, 1)
 	w, ok := f.Withdraw("1")
 	same(t, "Withdraw", ok, true)
 	same(t, "started while withdrawn", started(f, epoch), []string(nil))
@@ -169,12 +182,11 @@ func TestFlow_AWithdrawnJobStartsOnlyWhenItIsPutBack(t *testing.T) {
 
 func TestFlow_TheLatestArrivalSetsTheBoundsOfItsLane(t *testing.T) {
 	f := job.NewFlow()
-	f.Add(waiting(1, job.Lane{Key: "k", Limit: 1, Pending: 9}), epoch)
-	f.Add(waiting(2, job.Lane{Key: "k", Limit: 1, Pending: 9}), epoch)
+	add(f, lane("k", 1, job.OverflowQueue), 1, 2)
 	same(t, "started", started(f, epoch), []string{"1"})
-	f.Add(waiting(3, job.Lane{Key: "k", Limit: 3, Pending: 9}), epoch)
+	add(f, lane("k", 3, job.OverflowQueue), 3)
 	same(t, "started with the limit raised", started(f, epoch), []string{"2", "3"})
-	f.Add(waiting(4, job.Lane{Key: "k", Limit: 1, Pending: 9}), epoch)
+	add(f, lane("k", 1, job.OverflowQueue), 4)
 	f.Done("1", nil, epoch)
 	f.Done("2", nil, epoch)
 	same(t, "started with the limit lowered", started(f, epoch), []string(nil))
@@ -182,221 +194,159 @@ func TestFlow_TheLatestArrivalSetsTheBoundsOfItsLane(t *testing.T) {
 	same(t, "started when all had ended", started(f, epoch), []string{"4"})
 }
 
-// TestFlow_AgreesWithAModel walks a Flow at random beside a model that is written for clarity
-// alone. Its checks say what a Flow promises: no lane above its limit, the order of Seq, no job
-// lost or handed out twice, and never an idle worker while something may run.
-func TestFlow_AgreesWithAModel(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
-		m := &flowModel{flow: job.NewFlow(), now: epoch, lanes: map[string]job.Lane{}}
-		rt.Repeat(map[string]func(*rapid.T){
-			"add": m.add, "next": m.next, "refused": m.refuse, "withdraw": m.withdraw,
-			"done": m.done, "wait": m.wait, "": m.agree,
-		})
-		m.drain(rt)
-	})
+func TestFlow_OnlyTheNewestWaits(t *testing.T) {
+	f, l := job.NewFlow(), lane("k", 1, job.OverflowNewest)
+	add(f, l, 1)
+	same(t, "started", started(f, epoch), []string{"1"})
+	add(f, l, 2, 3, 4)
+	same(t, "decided", decided(f), []string{"2 superseded by 3", "3 superseded by 4"})
+	same(t, "overtaken", f.Overtaken(), []job.Overtaken(nil))
+	f.Done("1", nil, epoch)
+	same(t, "started after the first", started(f, epoch), []string{"4"})
 }
 
-type flowModel struct {
-	flow  *job.Flow
-	now   time.Time
-	jobs  []*modelJob // those that are here
-	lanes map[string]job.Lane
-	seq   int64
+func TestFlow_JobsForWhichThereIsRoomAreNotReplaced(t *testing.T) {
+	f, l := job.NewFlow(), lane("k", 2, job.OverflowNewest)
+	add(f, l, 1, 2, 3)
+	same(t, "decided", decided(f), []string{"1 superseded by 3"})
+	same(t, "started", started(f, epoch), []string{"2", "3"})
 }
 
-type modelJob struct {
-	job.Waiting
-	where string // later, lane, refused, away, runs
-	again *job.Waiting
+func TestFlow_ARetryIsReplacedByANewerJobEvenWhenThatHasEnded(t *testing.T) {
+	f, l := job.NewFlow(), lane("k", 1, job.OverflowNewest)
+	add(f, l, 1)
+	started(f, epoch)
+	retry := waiting(1, l)
+	retry.Kept, retry.Due = true, epoch.Add(time.Minute)
+	f.Done("1", &retry, epoch)
+	add(f, l, 2)
+	same(t, "decided", decided(f), []string{"1 superseded by 2"})
+	same(t, "started", started(f, epoch.Add(time.Hour)), []string{"2"})
 }
 
-func (m *flowModel) find(id string) *modelJob {
-	for _, j := range m.jobs {
-		if j.Job.ID == id {
-			return j
+func TestFlow_TheNewestRunsWhenTheOneThatRanIsReallyGone(t *testing.T) {
+	f, l := job.NewFlow(), lane("k", 1, job.OverflowCancel)
+	add(f, l, 1)
+	started(f, epoch)
+	add(f, l, 2)
+	same(t, "overtaken", f.Overtaken(), []job.Overtaken{{Job: "1", By: "2"}})
+	add(f, l, 3)
+	same(t, "overtaken again", f.Overtaken(), []job.Overtaken(nil))
+	same(t, "decided", decided(f), []string{"2 superseded by 3"})
+	same(t, "started before it is gone", started(f, epoch), []string(nil))
+	f.Done("1", nil, epoch)
+	same(t, "started", started(f, epoch), []string{"3"})
+	same(t, "overtaken at the end", f.Overtaken(), []job.Overtaken(nil))
+}
+
+func TestFlow_AThrottleDelaysStartsAndLetsOthersPass(t *testing.T) {
+	f := job.NewFlow()
+	for seq := range int64(4) {
+		w := waiting(seq, lane("", 0, ""))
+		w.Throttle, w.ThrottleKey = &job.Pace{Limit: 6, Per: time.Minute, Burst: 2}, "k"
+		f.Add(w, epoch)
+	}
+	add(f, job.Lane{Rule: "other"}, 9)
+	same(t, "started at once", started(f, epoch), []string{"0", "1", "9"})
+	same(t, "delayed", f.Delayed(), []job.Delayed{{Job: "2", Until: epoch.Add(10 * time.Second)}})
+	pause, _ := f.Until(epoch)
+	same(t, "Until", pause, 10*time.Second)
+	same(t, "started too early", started(f, epoch.Add(10*time.Second-1)), []string(nil))
+	same(t, "started in time", started(f, epoch.Add(10*time.Second)), []string{"2"})
+	same(t, "started at the end", started(f, epoch.Add(time.Minute)), []string{"3"})
+}
+
+func TestFlow_JobsOfOneOnceDoNotRunBesideEachOther(t *testing.T) {
+	f := job.NewFlow()
+	for seq := range int64(3) {
+		w := waiting(seq, lane("", 0, ""))
+		w.Once = []string{"paid-1", "paid-1", "paid-2"}[seq]
+		f.Add(w, epoch)
+	}
+	same(t, "started", started(f, epoch), []string{"0", "2"})
+	f.Done("0", nil, epoch)
+	same(t, "started when it had ended", started(f, epoch), []string{"1"})
+}
+
+func TestFlow_AJobThatDidNotStartInTimeExpiresWhereverItWaits(t *testing.T) {
+	f := job.NewFlow()
+	for seq, l := range []job.Lane{lane("k", 1, ""), lane("k", 1, ""), lane("", 0, ""), lane("", 0, "")} {
+		w := waiting(int64(seq), l)
+		w.Expires = epoch.Add(time.Minute)
+		if seq == 2 {
+			w.Due = epoch.Add(time.Hour)
 		}
-	}
-	return nil
-}
-
-// in returns the jobs in one of the places, by Seq.
-func (m *flowModel) in(places ...string) (out []*modelJob) {
-	for _, j := range m.jobs {
-		if slices.Contains(places, j.where) {
-			out = append(out, j)
+		if seq == 3 {
+			w.Expires = time.Time{}
 		}
+		f.Add(w, epoch)
 	}
-	slices.SortFunc(out, func(a, b *modelJob) int { return int(a.Job.Seq - b.Job.Seq) })
-	return out
+	same(t, "started", started(f, epoch), []string{"0", "3"})
+	pause, _ := f.Until(epoch)
+	same(t, "Until", pause, time.Minute)
+	same(t, "started later", started(f, epoch.Add(time.Minute)), []string(nil))
+	ends := decided(f)
+	slices.Sort(ends)
+	same(t, "decided", ends, []string{"1 expired by ", "2 expired by "})
 }
 
-func (m *flowModel) count(place, key string, fresh bool) (n int) {
-	for _, j := range m.in(place) {
-		if j.Lane.Key == key && !(fresh && j.Kept) {
-			n++
+func TestFlow_AHeadStartCountsForItsSecondsAndNoMore(t *testing.T) {
+	f, l := job.NewFlow(), lane("", 0, "")
+	put := func(seq int64, priority int, after time.Duration) {
+		w := waiting(seq, l)
+		w.Job.Keys.Priority, w.Job.CreatedAt = priority, epoch.Add(after)
+		f.Add(w, epoch.Add(after))
+	}
+	put(1, 0, 0)
+	put(2, 60, 59*time.Second)
+	put(3, 60, 61*time.Second)
+	put(4, -600, 62*time.Second)
+	put(5, 0, 63*time.Second)
+	put(6, 99999, 700*time.Second)
+	same(t, "started", started(f, epoch.Add(time.Hour)), []string{"2", "1", "3", "5", "6", "4"})
+}
+
+func TestFlow_APausedRuleStartsNothingAndGoesOnWhereItWas(t *testing.T) {
+	f := job.NewFlow()
+	f.SetPaused([][2]string{{"h", "r"}, {"g", ""}})
+	add(f, lane("k", 1, ""), 1, 2)
+	add(f, job.Lane{Hook: "g", Rule: "any"}, 3)
+	add(f, job.Lane{Hook: "h", Rule: "other"}, 4)
+	same(t, "started", started(f, epoch), []string{"4"})
+	f.SetPaused([][2]string{{"g", ""}})
+	same(t, "started when resumed", started(f, epoch), []string{"1"})
+	f.SetPaused(nil)
+	same(t, "started when all are resumed", started(f, epoch), []string{"3"})
+}
+
+func TestFlow_AJobThatIsNotDueTakesTheTimeItIsGivenLast(t *testing.T) {
+	f := job.NewFlow()
+	w := waiting(1, lane("", 0, ""))
+	w.Due = epoch.Add(5 * time.Second)
+	f.Add(w, epoch)
+	w.Due = epoch.Add(8 * time.Second)
+	f.Add(w, epoch)
+	same(t, "Len", []int{f.Len(), f.Later()}, []int{1, 1})
+	same(t, "started", started(f, epoch.Add(7*time.Second)), []string(nil))
+	same(t, "started", started(f, epoch.Add(8*time.Second)), []string{"1"})
+}
+
+func TestFlow_ForgetsWhatIsOver(t *testing.T) {
+	f := job.NewFlow()
+	for i := range int64(10_000) {
+		w := waiting(i, lane(fmt.Sprint(i), 1, job.OverflowNewest))
+		w.Throttle, w.ThrottleKey, w.Once = &job.Pace{Limit: 1, Per: time.Second, Burst: 1}, fmt.Sprint(i), fmt.Sprint(i)
+		now := epoch.Add(time.Duration(i) * time.Second)
+		f.Add(w, now)
+		if i%2 == 0 {
+			f.Withdraw(w.Job.ID)
+		} else {
+			f.Next(now)
 		}
+		f.Done(w.Job.ID, nil, now)
 	}
-	return n
-}
-
-func (m *flowModel) draw(t *rapid.T, id string, seq int64) job.Waiting {
-	w := job.Waiting{Job: job.Job{ID: id, Seq: seq}, Kept: rapid.Bool().Draw(t, "kept")}
-	if key := rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, "key"); key != "" {
-		w.Lane = job.Lane{Key: key, Limit: rapid.IntRange(1, 3).Draw(t, "limit"), Pending: rapid.IntRange(0, 3).Draw(t, "pending")}
-	}
-	if rapid.Bool().Draw(t, "later") {
-		w.Due = m.now.Add(time.Duration(rapid.IntRange(-1, 4).Draw(t, "due")) * time.Second)
-	}
-	return w
-}
-
-func (m *flowModel) add(t *rapid.T) {
-	seq, id := m.seq, fmt.Sprint(m.seq)
-	if len(m.jobs) > 0 && rapid.IntRange(0, 3).Draw(t, "known") == 0 {
-		known := rapid.SampledFrom(m.jobs).Draw(t, "job").Job
-		seq, id = known.Seq, known.ID
-	} else {
-		m.seq++
-	}
-	w := m.draw(t, id, seq)
-	m.flow.Add(w, m.now)
-	switch j := m.find(id); {
-	case j == nil:
-		m.enter(w)
-	case j.where == "away" || j.where == "runs":
-		j.again = &w
-	}
-}
-
-func (m *flowModel) enter(w job.Waiting) {
-	j := &modelJob{Waiting: w, where: "later"}
-	m.jobs = append(m.jobs, j)
-	if !w.Due.After(m.now) {
-		m.arrive(j)
-	}
-}
-
-func (m *flowModel) arrive(j *modelJob) {
-	key := j.Lane.Key
-	m.lanes[key] = j.Lane
-	room := max(0, j.Lane.Limit-m.count("runs", key, false))
-	j.where = "lane"
-	if key != "" && !j.Kept && m.count("lane", key, true)-1 >= room+j.Lane.Pending {
-		j.where = "refused"
-	}
-}
-
-// expected is the job that Next must hand out: of all that may run, the first.
-func (m *flowModel) expected() *modelJob {
-	due := m.in("later")
-	slices.SortStableFunc(due, func(a, b *modelJob) int { return a.Due.Compare(b.Due) })
-	for _, j := range due {
-		if !j.Due.After(m.now) {
-			m.arrive(j)
-		}
-	}
-	for _, j := range m.in("lane") {
-		if key := j.Lane.Key; key == "" || m.count("runs", key, false) < m.lanes[key].Limit {
-			return j
-		}
-	}
-	return nil
-}
-
-func (m *flowModel) next(t *rapid.T) {
-	got, ok := m.flow.Next(m.now)
-	want := m.expected()
-	if ok != (want != nil) || ok && got.ID != want.Job.ID {
-		t.Fatalf("Next handed out %q, %t; want %+v", got.ID, ok, want)
-	}
-	if ok {
-		want.where = "runs"
-	}
-}
-
-func (m *flowModel) refuse(t *rapid.T) {
-	got, ok := m.flow.Refused()
-	all := m.in("refused")
-	if ok != (len(all) > 0) || ok && got.Job.ID != all[0].Job.ID {
-		t.Fatalf("Refused handed out %q, %t; want the first of %d", got.Job.ID, ok, len(all))
-	}
-	if ok {
-		all[0].where = "away"
-	}
-}
-
-func (m *flowModel) withdraw(t *rapid.T) {
-	if len(m.jobs) == 0 {
-		t.Skip("nothing here")
-	}
-	j := rapid.SampledFrom(m.jobs).Draw(t, "job")
-	got, ok := m.flow.Withdraw(j.Job.ID)
-	if waits := j.where != "away" && j.where != "runs"; ok != waits || ok && got != j.Waiting {
-		t.Fatalf("Withdraw(%s) of a job in %s: %+v, %t", j.Job.ID, j.where, got, ok)
-	}
-	if ok {
-		j.where = "away"
-	}
-}
-
-func (m *flowModel) done(t *rapid.T) {
-	out := m.in("away", "runs")
-	if len(out) == 0 {
-		t.Skip("nothing is away")
-	}
-	j := rapid.SampledFrom(out).Draw(t, "job")
-	var again *job.Waiting
-	if rapid.Bool().Draw(t, "again") {
-		w := m.draw(t, j.Job.ID, j.Job.Seq)
-		again = &w
-	}
-	m.flow.Done(j.Job.ID, again, m.now)
-	m.jobs = slices.DeleteFunc(m.jobs, func(o *modelJob) bool { return o == j })
-	if j.again != nil {
-		again = j.again
-	}
-	if again != nil {
-		m.enter(*again)
-	}
-}
-
-func (m *flowModel) wait(t *rapid.T) {
-	m.now = m.now.Add(time.Duration(rapid.IntRange(0, 3).Draw(t, "seconds")) * time.Second)
-}
-
-func (m *flowModel) agree(t *rapid.T) {
-	if m.flow.Len() != len(m.jobs) || m.flow.Later() != len(m.in("later")) || m.flow.HasRefused() != (len(m.in("refused")) > 0) {
-		t.Fatalf("Len %d, Later %d, HasRefused %t; want %d, %d, %d", m.flow.Len(), m.flow.Later(), m.flow.HasRefused(),
-			len(m.jobs), len(m.in("later")), len(m.in("refused")))
-	}
-	var first time.Duration
-	later := m.in("later")
-	for i, j := range later {
-		if pause := max(0, j.Due.Sub(m.now)); i == 0 || pause < first {
-			first = pause
-		}
-	}
-	if pause, ok := m.flow.Until(m.now); ok != (len(later) > 0) || pause != first {
-		t.Fatalf("Until %s, %t; want %s of %d", pause, ok, first, len(later))
-	}
-}
-
-// drain lets everything run to its end: nothing may be left.
-func (m *flowModel) drain(t *rapid.T) {
-	m.now = m.now.Add(time.Hour)
-	for range 10 * (len(m.jobs) + 1) {
-		m.next(t)
-		m.refuse(t)
-		for _, j := range m.in("away", "runs") {
-			m.flow.Done(j.Job.ID, nil, m.now)
-			m.jobs = slices.DeleteFunc(m.jobs, func(o *modelJob) bool { return o == j })
-			if j.again != nil {
-				m.enter(*j.again)
-			}
-		}
-	}
-	if m.flow.Len() != 0 {
-		t.Fatalf("%d jobs never ran", m.flow.Len())
+	if n := f.Remembers(); n > 200 {
+		t.Errorf("%d things are remembered of jobs that are over", n)
 	}
 }
 

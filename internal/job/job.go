@@ -137,6 +137,15 @@ type Job struct {
 	// Since is the attempt number at which the current run of attempts began: a rerun by a
 	// person or a redelivery sets it to Attempt, so that retry.attempts counts afresh.
 	Since int
+	// Keys are what the rule's flow controls made of the delivery.
+	Keys Keys
+	// Burst is the first job of the burst that debounce collected this one in, "" for none.
+	Burst string
+	// Ending is the end of a running job whose last attempt is over and whose on_success,
+	// on_failure or on_cancel still runs; "" otherwise.
+	Ending State
+	// Controls are the rule's, for the store's decision on a new job. They are not stored.
+	Controls *Controls
 }
 
 // Attempt is one try of a job.
@@ -150,6 +159,29 @@ type Attempt struct {
 	Error      string
 	Output     []byte // head and tail, bounded by the action
 	Config     string // digest of the configuration that ran it
+}
+
+// FollowUp is one try of an action of on_success, on_failure or on_cancel.
+type FollowUp struct {
+	Attempt    int    // of the job that it followed
+	Step       int    // its place in the list, from 1
+	Try        int    // from 1
+	Event      string // on_success, on_failure or on_cancel
+	Kind       string // of the action: run, exec, http
+	StartedAt  time.Time
+	FinishedAt time.Time // zero while it runs
+	ExitCode   *int
+	Signal     string
+	Status     int
+	Error      string
+	Output     []byte
+}
+
+// Pause is a rule that starts nothing for now; Rule "" is every rule of the hook.
+type Pause struct {
+	Hook, Rule string
+	Since      time.Time
+	Reason     string
 }
 
 // NewID returns a UUIDv7: sortable by time, unique without coordination.

@@ -30,8 +30,8 @@ type Receipt struct {
 	// Duplicate: the key was taken; nothing was stored and Delivery names the first one.
 	Duplicate bool
 	Delivery  string
-	// Jobs are the jobs that now wait because of this call: the new ones, or under
-	// job.RerunFailed the earlier ones that were queued again.
+	// Jobs are the new jobs as their controls let them in, those that ended at once too; or
+	// under job.RerunFailed the earlier ones that were queued again.
 	Jobs []job.Job
 }
 
@@ -42,7 +42,17 @@ type StartMark struct {
 	At      time.Time
 	Config  string
 	Node    string
+	// Controls are the rule's: whether the job may still start is decided in the same
+	// transaction. Nil decides nothing.
+	Controls *job.Controls
 }
+
+// RefusedError says that a job was not started: its controls ended it instead, and that is on
+// disk.
+type RefusedError struct{ job.Refusal }
+
+// Error implements error.
+func (e *RefusedError) Error() string { return string(e.State) + ": " + e.Reason }
 
 // Ended records the end of an attempt and where the job goes next.
 type Ended struct {
@@ -57,6 +67,12 @@ type Ended struct {
 	Next     job.State // terminal, or Scheduled/Queued for another attempt
 	RunAt    time.Time // when Next is Scheduled
 	Reason   string
+	// SupersededBy is the job that it had to make room for, when Next is Superseded.
+	SupersededBy string
+	// FollowUps: the job stays running, with Next as its Ending, until Conclude.
+	FollowUps bool
+	// Controls are the rule's: what a success means for others is kept with it.
+	Controls *job.Controls
 }
 
 // Settle ends (or reschedules) a job that waits, without an attempt.
@@ -90,12 +106,22 @@ type Retention struct {
 // conformance suite and the wiring see all of it.
 type Store interface {
 	// Accept stores d and jobs in one transaction, unless d.Key is taken for d.Hook within its
-	// window. It sets the jobs' Seq. The bodies may be compressed before they are stored.
+	// window. It sets the jobs' Seq. What the jobs' Controls make of them is decided in the same
+	// transaction by job.Arrive. The bodies may be compressed before they are stored.
 	Accept(ctx context.Context, d *job.Delivery, jobs []job.Job) (Receipt, error)
-	// Start commits the start mark of the next attempt of a waiting job.
+	// Start commits the start mark of the next attempt of a waiting job, or returns a
+	// *RefusedError.
 	Start(ctx context.Context, m StartMark) error
 	// Finish records the end of a running attempt and the job's next state in one transaction.
 	Finish(ctx context.Context, e Ended) error
+	// BeginFollowUp commits the start of a follow-up of a running job that has an Ending, before
+	// its action begins. EndFollowUp records its end. Both are ErrFenced for any other job.
+	BeginFollowUp(ctx context.Context, id string, u job.FollowUp) error
+	EndFollowUp(ctx context.Context, id string, u job.FollowUp) error
+	// Conclude ends a running job that has an Ending.
+	Conclude(ctx context.Context, id string, at time.Time) error
+	// SetPause keeps or, with on false, forgets that a rule is paused.
+	SetPause(ctx context.Context, p job.Pause, on bool) error
 	// Settle ends a waiting job.
 	Settle(ctx context.Context, s Settle) error
 	// Requeue gives an ended job another run of attempts, and returns it queued.
@@ -112,6 +138,15 @@ type Store interface {
 	Jobs(ctx context.Context, f Filter) ([]job.Job, error)
 	// Attempts returns a job's attempts, first to last, with their output.
 	Attempts(ctx context.Context, id string) ([]job.Attempt, error)
+	// FollowUps returns a job's follow-ups in the order they began, with their output.
+	FollowUps(ctx context.Context, id string) ([]job.FollowUp, error)
+	// Burst returns the deliveries of the jobs that a job took in, oldest first, its own last,
+	// with their bodies.
+	Burst(ctx context.Context, id string) ([]job.Delivery, error)
+	// Pauses returns what is paused, by hook and rule.
+	Pauses(ctx context.Context) ([]job.Pause, error)
+	// Throttles calls yield for each throttle that is not over, with what job.Pace keeps of it.
+	Throttles(ctx context.Context, yield func(hook, rule, key string, at time.Time)) error
 	// Live calls yield for every job that has not ended, in Seq order, until it returns false.
 	Live(ctx context.Context, yield func(job.Job) bool) error
 	// Counts returns how many jobs are in each state that has not ended.

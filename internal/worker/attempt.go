@@ -19,25 +19,37 @@ import (
 // What a payload can make go wrong comes after the mark: a job that kills the daemon is then
 // found as cut off, and does not kill the next one in the same way for ever.
 func (p *Pool) attempt(fetch context.Context, r *run) *job.Waiting {
-	waits := &job.Waiting{Job: r.job, Kept: true}
+	if r.job.Ending != "" {
+		return p.resume(fetch, r)
+	}
 	rules := p.o.Rules()
+	waits := waiting(&r.job, rules, time.Now())
+	waits.Kept, waits.Due = true, time.Time{}
 	rule, ok := rules.Rule(r.job.Hook, r.job.Rule)
 	if !ok {
-		return p.settle(fetch, waits, job.Failed, gone(&r.job))
+		return p.settle(fetch, &waits, job.Failed, gone(&r.job), "")
 	}
-	delivery, err := p.read(fetch, &r.job)
+	material, err := p.read(fetch, &r.job, rule.KeepsAll())
 	switch {
 	case errors.Is(err, store.ErrUnavailable):
-		return waits // fetch has ended
+		return &waits // fetch has ended
 	case err != nil:
-		return p.settle(fetch, waits, job.Failed, err.Error())
+		return p.settle(fetch, &waits, job.Failed, err.Error(), "")
+	case r.ctx.Err() != nil && r.overtaker() != "":
+		return p.settle(fetch, &waits, job.Superseded, "a newer job took its place", r.overtaker())
 	case r.ctx.Err() != nil:
-		return waits // cancelled, or stopping: nothing begins
+		return &waits // cancelled, or stopping: nothing begins
 	}
-	mark := store.StartMark{Job: r.job.ID, Attempt: r.job.Attempt + 1, At: time.Now(), Config: rules.Digest(), Node: p.o.Node}
+	mark := store.StartMark{
+		Job: r.job.ID, Attempt: r.job.Attempt + 1, At: time.Now(), Config: rules.Digest(), Node: p.o.Node, Controls: rule.Controls(),
+	}
+	var refused *store.RefusedError
 	switch err := p.start(fetch, &r.job, mark); {
+	case errors.As(err, &refused):
+		p.settled(&r.job, refused.State, refused.Reason)
+		return nil
 	case errors.Is(err, store.ErrUnavailable):
-		return waits
+		return &waits
 	case err != nil:
 		p.drop(&r.job, "start", err)
 		return nil
@@ -49,7 +61,11 @@ func (p *Pool) attempt(fetch context.Context, r *run) *job.Waiting {
 	p.mu.Lock()
 	r.output = output
 	p.mu.Unlock()
-	return p.finish(r, rule, mark, p.act(r, rule, &delivery, output), output)
+	again, after := p.finish(r, rule, mark, p.act(r, rule, material, output), output)
+	if after != nil {
+		p.followUp(r, rule, &material.delivery, after)
+	}
+	return again
 }
 
 func gone(j *job.Job) string {
@@ -62,10 +78,19 @@ type end struct {
 	begun     bool   // the action was run at all
 	quiet     bool   // Err may hold values of the payload: it is stored, not logged
 	cancelled string // why a person ended it, "" if none did
+
+	overtakenBy string // the job it had to make room for, "" if none
 }
 
-// act renders and runs the action. A panic of either is a failed attempt.
-func (p *Pool) act(r *run, rule Rule, d *job.Delivery, output *action.Output) (e end) {
+// act renders and runs the action.
+func (p *Pool) act(r *run, rule Rule, m material, output *action.Output) (e end) {
+	return p.perform(r, output, func() (action.Prepared, error) {
+		return rule.Prepare(&m.delivery, m.burst, &r.job, p.o.RunDir)
+	})
+}
+
+// perform runs what prepare makes. A panic of either is a failed attempt.
+func (p *Pool) perform(r *run, output *action.Output, prepare func() (action.Prepared, error)) (e end) {
 	defer func() {
 		if v := recover(); v != nil {
 			p.o.Log.Error("action panicked", "job", r.job.ID, "delivery", r.job.Delivery, "hook", r.job.Hook, "rule", r.job.Rule,
@@ -73,7 +98,7 @@ func (p *Pool) act(r *run, rule Rule, d *job.Delivery, output *action.Output) (e
 			e = end{Result: action.Result{Err: errPanic}}
 		}
 	}()
-	prepared, err := rule.Prepare(d, &r.job, p.o.RunDir)
+	prepared, err := prepare()
 	if err != nil {
 		return end{Result: action.Result{Err: err, Final: true}, quiet: true}
 	}
@@ -96,16 +121,17 @@ func panicText(v any) string {
 	return fmt.Sprintf("a value of type %T", v)
 }
 
-// finish records the end of an attempt, and returns how the job waits on when it has another.
-func (p *Pool) finish(r *run, rule Rule, mark store.StartMark, e end, output *action.Output) *job.Waiting {
+// finish records the end of an attempt. It returns how the job waits on when it has another
+// attempt, and what follows when it has none and something does.
+func (p *Pool) finish(r *run, rule Rule, mark store.StartMark, e end, output *action.Output) (again *job.Waiting, after *following) {
 	p.mu.Lock()
-	e.cancelled = r.cancelled
+	e.cancelled, e.overtakenBy = r.cancelled, r.overtakenBy
 	p.mu.Unlock()
 	to := decide(rule, mark.Attempt-r.job.Since, e)
 	now := time.Now()
 	ended := store.Ended{
 		Job: r.job.ID, Attempt: mark.Attempt, At: now, ExitCode: e.ExitCode, Signal: e.Signal, Status: e.Status,
-		Output: output.Bytes(), Next: to.next, Reason: to.reason,
+		Output: output.Bytes(), Next: to.next, Reason: to.reason, SupersededBy: to.by, Controls: mark.Controls,
 	}
 	if to.next == job.Scheduled {
 		ended.RunAt = now.Add(to.pause)
@@ -113,20 +139,29 @@ func (p *Pool) finish(r *run, rule Rule, mark store.StartMark, e end, output *ac
 	if e.Err != nil {
 		ended.Error = e.Err.Error()
 	}
+	event, actions := rule.After(to.next)
+	ended.FollowUps = len(actions) > 0
 	if err := p.record(r.work, &r.job, ended); err != nil {
 		p.drop(&r.job, "finish", err)
-		return nil
+		return nil, nil
 	}
 	p.report(&r.job, mark.Attempt, to, now.Sub(mark.At), e.quiet)
+	j := &r.job
+	j.Attempt, j.StartedAt, j.ExitCode, j.Error, j.Reason = mark.Attempt, mark.At, e.ExitCode, ended.Error, to.reason
 	if to.next.Terminal() {
-		p.tell(Done{Job: r.job.ID, State: to.next, Reason: to.reason, ExitCode: e.ExitCode, Output: ended.Output})
-		return nil
+		p.tell(Done{Job: j.ID, State: to.next, Reason: to.reason, ExitCode: e.ExitCode, Output: ended.Output})
+		if ended.FollowUps {
+			j.State, j.Ending = job.Running, to.next
+			return nil, &following{event: event, actions: actions, end: JobEnd{
+				Error: ended.Error, Output: string(ended.Output), ExitCode: e.ExitCode, Attempt: mark.Attempt,
+			}}
+		}
+		return nil, nil
 	}
-	j := r.job
-	j.State, j.Reason, j.Attempt, j.RunAt = to.next, to.reason, mark.Attempt, ended.RunAt
-	j.StartedAt, j.ExitCode, j.Error = mark.At, e.ExitCode, ended.Error
-	again := waiting(&j, p.o.Rules(), time.Now())
-	return &again
+	next := *j
+	next.State, next.RunAt = to.next, ended.RunAt
+	w := waiting(&next, p.o.Rules(), time.Now())
+	return &w, nil
 }
 
 // report says once how an attempt, or a job without one, ended.

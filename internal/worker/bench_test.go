@@ -13,7 +13,11 @@ import (
 )
 
 // instant is a store that takes everything at once.
-type instant struct{ delivery job.Delivery }
+type instant struct {
+	store.Store // nil: of what is not called
+
+	delivery job.Delivery
+}
 
 func (instant) Start(context.Context, store.StartMark) error             { return nil }
 func (instant) Finish(context.Context, store.Ended) error                { return nil }

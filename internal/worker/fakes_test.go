@@ -46,12 +46,20 @@ type memory struct {
 	// a requeue.
 	committed func([]job.Job)
 	readErr   error // of Delivery
+	followUps map[string][]job.FollowUp
+	records   map[string]job.Record // of controls
+	pauses    []job.Pause
+	throttles map[[3]string]time.Time
+	bursts    map[string][]job.Delivery
 	// before is called before each write, without the lock.
 	before func(what, id string)
 }
 
 func newMemory() *memory {
-	return &memory{jobs: map[string]*job.Job{}, attempts: map[string][]job.Attempt{}}
+	return &memory{
+		jobs: map[string]*job.Job{}, attempts: map[string][]job.Attempt{}, followUps: map[string][]job.FollowUp{},
+		records: map[string]job.Record{},
+	}
 }
 
 // put stores a job as it is, and returns it as the store gave it out.
@@ -137,16 +145,95 @@ func (m *memory) write(ctx context.Context, what, id string, allowed func(*job.J
 
 func waits(j *job.Job) bool { return j.State == job.Queued || j.State == job.Scheduled }
 
+// Recall, Keep and Debounced make it a job.Ledger, of one rule. m.mu is held.
+func (m *memory) Recall(c job.Control, key string) (job.Record, bool, error) {
+	r, ok := m.records[string(c)+" "+key]
+	return r, ok, nil
+}
+
+func (m *memory) Keep(c job.Control, key string, r job.Record) error {
+	m.records[string(c)+" "+key] = r
+	return nil
+}
+
+func (m *memory) Debounced(string) (job.Job, bool, error) { return job.Job{}, false, nil }
+
 func (m *memory) Start(ctx context.Context, s store.StartMark) error {
-	return m.write(ctx, "start", s.Job, func(j *job.Job) bool { return waits(j) && s.Attempt == j.Attempt+1 }, func(j *job.Job) {
+	var refused *job.Refusal
+	err := m.write(ctx, "start", s.Job, func(j *job.Job) bool { return waits(j) && s.Attempt == j.Attempt+1 }, func(j *job.Job) {
+		if refused, _ = job.Begin(j.ID, j.Keys, s.Controls, m, s.At); refused != nil {
+			j.State, j.Reason, j.SupersededBy = refused.State, refused.Reason, refused.By
+			return
+		}
 		j.State, j.Reason, j.Attempt, j.StartedAt, j.ExitCode, j.Error, j.Node = job.Running, "", s.Attempt, s.At, nil, "", s.Node
 		m.attempts[j.ID] = append(m.attempts[j.ID], job.Attempt{N: s.Attempt, StartedAt: s.At, Config: s.Config})
 	})
+	if err == nil && refused != nil {
+		return &store.RefusedError{Refusal: *refused}
+	}
+	return err
+}
+
+func follows(j *job.Job) bool { return j.State == job.Running && j.Ending != "" }
+
+func (m *memory) BeginFollowUp(ctx context.Context, id string, u job.FollowUp) error {
+	return m.write(ctx, fmt.Sprintf("begin %s %d.%d", u.Event, u.Step, u.Try), id, follows, func(*job.Job) {
+		m.followUps[id] = append(m.followUps[id], u)
+	})
+}
+
+func (m *memory) EndFollowUp(ctx context.Context, id string, u job.FollowUp) error {
+	return m.write(ctx, fmt.Sprintf("end %s %d.%d", u.Event, u.Step, u.Try), id, follows, func(*job.Job) {
+		for i, begun := range m.followUps[id] {
+			if begun.Attempt == u.Attempt && begun.Step == u.Step && begun.Try == u.Try {
+				m.followUps[id][i] = u
+			}
+		}
+	})
+}
+
+func (m *memory) Conclude(ctx context.Context, id string, at time.Time) error {
+	return m.write(ctx, "conclude", id, follows, func(j *job.Job) { j.State, j.Ending, j.FinishedAt = j.Ending, "", at })
+}
+
+func (m *memory) FollowUps(_ context.Context, id string) ([]job.FollowUp, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.followUps[id]), nil
+}
+
+func (m *memory) Attempts(_ context.Context, id string) ([]job.Attempt, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.attempts[id]), nil
+}
+
+func (m *memory) Burst(_ context.Context, id string) ([]job.Delivery, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.bursts[id], nil
+}
+
+func (m *memory) Pauses(context.Context) ([]job.Pause, error) { return m.pauses, nil }
+
+func (m *memory) Throttles(_ context.Context, yield func(hook, rule, key string, at time.Time)) error {
+	for k, at := range m.throttles {
+		yield(k[0], k[1], k[2], at)
+	}
+	return nil
 }
 
 func (m *memory) Finish(ctx context.Context, e store.Ended) error {
-	return m.write(ctx, "finish", e.Job, func(j *job.Job) bool { return j.State == job.Running && e.Attempt == j.Attempt }, func(j *job.Job) {
-		j.State, j.Reason, j.ExitCode, j.Error = e.Next, e.Reason, e.ExitCode, e.Error
+	return m.write(ctx, "finish", e.Job, func(j *job.Job) bool {
+		return j.State == job.Running && j.Ending == "" && e.Attempt == j.Attempt
+	}, func(j *job.Job) {
+		j.State, j.Reason, j.ExitCode, j.Error, j.SupersededBy = e.Next, e.Reason, e.ExitCode, e.Error, e.SupersededBy
+		if e.FollowUps && e.Next.Terminal() {
+			j.State, j.Ending = job.Running, e.Next
+		}
+		if e.Next == job.Succeeded {
+			_ = job.Succeed(j.ID, j.Keys, e.Controls, m, e.At)
+		}
 		a := &m.attempts[j.ID][e.Attempt-1]
 		a.FinishedAt, a.ExitCode, a.Signal, a.Status, a.Error, a.Output = e.At, e.ExitCode, e.Signal, e.Status, e.Error, e.Output
 		if e.Next.Terminal() {
@@ -158,7 +245,12 @@ func (m *memory) Finish(ctx context.Context, e store.Ended) error {
 }
 
 func (m *memory) Settle(ctx context.Context, s store.Settle) error {
-	return m.write(ctx, "settle", s.Job, waits, func(j *job.Job) { j.State, j.Reason, j.FinishedAt = s.Next, s.Reason, s.At })
+	return m.write(ctx, "settle", s.Job, waits, func(j *job.Job) {
+		j.State, j.Reason, j.FinishedAt, j.SupersededBy = s.Next, s.Reason, s.At, s.SupersededBy
+		if !s.Next.Terminal() {
+			j.FinishedAt, j.RunAt = time.Time{}, s.RunAt
+		}
+	})
 }
 
 // requeue gives an ended job another run of attempts, as a person's retry does.
@@ -214,9 +306,45 @@ type rule struct {
 	limit       int
 	pending     int
 	output      int
+	overflow    job.Overflow
+	controls    *job.Controls
+	all         bool
+	burst       func([]job.Delivery) // is shown what Prepare gets
+	after       map[job.State][]worker.FollowUp
 }
 
-func (r *rule) Prepare(d *job.Delivery, j *job.Job, _ string) (action.Prepared, error) {
+// followUp is a worker.FollowUp. It is its own action.
+type followUp struct {
+	do    func(ctx context.Context, out io.Writer, end worker.JobEnd) action.Result
+	retry job.RetryPolicy
+}
+
+type preparedFollowUp struct {
+	*followUp
+	end worker.JobEnd
+}
+
+func (f *followUp) Kind() string           { return "run" }
+func (f *followUp) Retry() job.RetryPolicy { return f.retry }
+func (f *followUp) OutputLimit() int       { return 1024 }
+
+func (f *followUp) Prepare(_ *job.Delivery, _ *job.Job, end worker.JobEnd, _ string) (action.Prepared, error) {
+	return preparedFollowUp{f, end}, nil
+}
+
+func (p preparedFollowUp) Describe() map[string]any { return nil }
+
+func (p preparedFollowUp) Run(ctx context.Context, out io.Writer) action.Result {
+	if ctx.Err() != nil {
+		return action.Result{Err: context.Cause(ctx)}
+	}
+	return p.do(ctx, out, p.end)
+}
+
+func (r *rule) Prepare(d *job.Delivery, burst []job.Delivery, j *job.Job, _ string) (action.Prepared, error) {
+	if r.burst != nil {
+		r.burst(burst)
+	}
 	if r.prepare != nil {
 		if err := r.prepare(d, j); err != nil {
 			return nil, err
@@ -225,10 +353,23 @@ func (r *rule) Prepare(d *job.Delivery, j *job.Job, _ string) (action.Prepared, 
 	return prepared{r, *j}, nil
 }
 
-func (r *rule) Retry() job.RetryPolicy        { return r.retry }
-func (r *rule) OnInterrupt() string           { return r.onInterrupt }
-func (r *rule) Lane() (limit, maxPending int) { return r.limit, r.pending }
-func (r *rule) OutputLimit() int              { return max(r.output, 1024) }
+func (r *rule) KeepsAll() bool          { return r.all }
+func (r *rule) Retry() job.RetryPolicy  { return r.retry }
+func (r *rule) OnInterrupt() string     { return r.onInterrupt }
+func (r *rule) Controls() *job.Controls { return r.controls }
+func (r *rule) OutputLimit() int        { return max(r.output, 1024) }
+
+func (r *rule) Lane(j *job.Job) job.Lane {
+	l := job.Lane{Hook: j.Hook, Rule: j.Rule}
+	if r.limit > 0 && j.ConcurrencyKey != "" {
+		l.Key, l.Limit, l.Pending, l.Overflow = j.ConcurrencyKey, r.limit, r.pending, r.overflow
+	}
+	return l
+}
+
+func (r *rule) After(end job.State) (string, []worker.FollowUp) {
+	return "on_" + string(end), r.after[end]
+}
 
 type prepared struct {
 	*rule

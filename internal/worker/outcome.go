@@ -14,6 +14,7 @@ type outcome struct {
 	next   job.State
 	pause  time.Duration // when next is Scheduled
 	reason string
+	by     string // the job it made room for, when next is Superseded
 }
 
 // decide says where a job goes after its n-th attempt, counted from 1 in its run of attempts, by
@@ -25,6 +26,8 @@ func decide(rule Rule, n int, e end) outcome {
 		return outcome{next: job.Succeeded, reason: leftovers(e.Leftovers)}
 	case e.cancelled != "":
 		return outcome{next: job.Cancelled, reason: e.cancelled}
+	case e.overtakenBy != "":
+		return outcome{next: job.Superseded, reason: "ended for a newer job", by: e.overtakenBy}
 	case errors.Is(e.Err, action.ErrStopping) && !e.begun:
 		return outcome{next: job.Queued, reason: e.Err.Error() + " before it began; it is run again"}
 	case errors.Is(e.Err, action.ErrStopping):

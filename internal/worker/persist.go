@@ -59,11 +59,23 @@ func (p *Pool) persist(ctx context.Context, patience time.Duration, j *job.Job, 
 	}
 }
 
-// read reads a job's delivery. An error that wraps store.ErrUnavailable means that fetch ended.
-func (p *Pool) read(fetch context.Context, j *job.Job) (d job.Delivery, err error) {
+// material is what a job's action is made of.
+type material struct {
+	delivery job.Delivery
+	burst    []job.Delivery
+}
+
+// read reads a job's delivery, and those of its burst if the rule keeps all of them. An error
+// that wraps store.ErrUnavailable means that fetch ended.
+func (p *Pool) read(fetch context.Context, j *job.Job, burst bool) (m material, err error) {
 	began := time.Now()
 	err = p.persist(fetch, 0, j, "read delivery", func(ctx context.Context, _ int) error {
-		d, err = p.o.Store.Delivery(ctx, j.Delivery)
+		m.delivery, err = p.o.Store.Delivery(ctx, j.Delivery)
+		if err == nil && burst {
+			if m.burst, err = p.o.Store.Burst(ctx, j.ID); err == nil && len(m.burst) == 0 {
+				m.burst = []job.Delivery{m.delivery} // the rule was not debounced when it came
+			}
+		}
 		switch {
 		case err == nil || errors.Is(err, store.ErrUnavailable):
 			return err
@@ -74,7 +86,7 @@ func (p *Pool) read(fetch context.Context, j *job.Job) (d job.Delivery, err erro
 		}
 		return fmt.Errorf("its delivery cannot be read: %w", err)
 	})
-	return d, err
+	return m, err
 }
 
 // start commits a start mark. After a try of which nobody knows whether it happened, a mark that
@@ -115,9 +127,9 @@ func happened(err error, before int) error {
 
 // settle ends a job that waits, without an attempt. It returns how the job waits on: nil, unless
 // the store was not available until fetch ended.
-func (p *Pool) settle(fetch context.Context, w *job.Waiting, next job.State, reason string) *job.Waiting {
+func (p *Pool) settle(fetch context.Context, w *job.Waiting, next job.State, reason, by string) *job.Waiting {
 	err := p.persist(fetch, 0, &w.Job, "settle", func(ctx context.Context, before int) error {
-		s := store.Settle{Job: w.Job.ID, At: time.Now(), Next: next, Reason: reason}
+		s := store.Settle{Job: w.Job.ID, At: time.Now(), Next: next, Reason: reason, SupersededBy: by}
 		return happened(p.o.Store.Settle(ctx, s), before)
 	})
 	switch {

@@ -1,9 +1,11 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tenterhook/tenterhook/internal/job"
@@ -23,11 +25,14 @@ type Report struct {
 // waited waits again, in its order.
 func (p *Pool) Recover(ctx context.Context) (Report, error) {
 	var report Report
-	var cut, waits []job.Job
+	var cut, following, waits []job.Job
 	err := p.o.Store.Live(ctx, func(j job.Job) bool {
-		if j.State == job.Running {
+		switch {
+		case j.State == job.Running && j.Ending == "":
 			cut = append(cut, j)
-		} else {
+		case j.State == job.Running:
+			following = append(following, j)
+		default:
 			waits = append(waits, j)
 		}
 		return true
@@ -36,9 +41,13 @@ func (p *Pool) Recover(ctx context.Context) (Report, error) {
 		return report, fmt.Errorf("read live jobs: %w", err)
 	}
 	report.Waiting = len(waits)
-	if report.Swept, err = p.sweep(ctx, cut); err != nil {
+	if report.Swept, err = p.sweep(ctx, append(following, cut...)); err != nil {
 		return report, fmt.Errorf("end left-over processes: %w", err)
 	}
+	if err := p.recoverControls(ctx); err != nil {
+		return report, err
+	}
+	waits = append(waits, following...) // what follows them goes on, in their places
 	for i := range cut {
 		again, err := p.cutOff(ctx, &cut[i])
 		switch {
@@ -51,9 +60,29 @@ func (p *Pool) Recover(ctx context.Context) (Report, error) {
 			report.Interrupted++
 		}
 	}
-	// In one go: what is run again keeps its place in its lane, though it comes last here.
+	// In one go and in order: what is run again keeps its place in its lane.
+	slices.SortFunc(waits, func(a, b job.Job) int { return cmp.Compare(a.Seq, b.Seq) })
 	p.Add(waits)
 	return report, nil
+}
+
+// recoverControls takes up what is paused, and how early the next job of a throttle may start.
+func (p *Pool) recoverControls(ctx context.Context) error {
+	pauses, err := p.o.Store.Pauses(ctx)
+	if err != nil {
+		return fmt.Errorf("read what is paused: %w", err)
+	}
+	p.SetPaused(pauses)
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	err = p.o.Store.Throttles(ctx, func(hook, rule, key string, at time.Time) {
+		p.flow.Pace(hook+"\x00"+rule+"\x00"+key, now.Add(at.Sub(now))) // on the monotonic clock
+	})
+	if err != nil {
+		return fmt.Errorf("read throttles: %w", err)
+	}
+	return nil
 }
 
 func (p *Pool) sweep(ctx context.Context, cut []job.Job) (int, error) {
@@ -72,10 +101,15 @@ func (p *Pool) sweep(ctx context.Context, cut []job.Job) (int, error) {
 func (p *Pool) cutOff(ctx context.Context, j *job.Job) (again bool, err error) {
 	const reason = "cut off when the daemon died; how far it came is not known"
 	to := outcome{next: job.Interrupted, reason: reason + "; " + gone(j)}
-	if rule, ok := p.o.Rules().Rule(j.Hook, j.Rule); ok {
+	rule, ok := p.o.Rules().Rule(j.Hook, j.Rule)
+	if ok {
 		to = interrupted(rule, j.Attempt-j.Since, reason)
 	}
 	ended := store.Ended{Job: j.ID, Attempt: j.Attempt, At: time.Now(), Error: reason, Next: to.next, Reason: to.reason}
+	if ok {
+		_, actions := rule.After(to.next)
+		ended.FollowUps = len(actions) > 0
+	}
 	err = p.o.Store.Finish(ctx, ended)
 	if errors.Is(err, store.ErrFenced) || errors.Is(err, store.ErrNotFound) {
 		p.drop(j, "finish", err)
@@ -85,6 +119,9 @@ func (p *Pool) cutOff(ctx context.Context, j *job.Job) (again bool, err error) {
 		return false, err
 	}
 	p.report(j, j.Attempt, to, 0, false) // how long it ran is not known
-	j.State, j.Reason = to.next, to.reason
-	return !to.next.Terminal(), nil
+	j.State, j.Reason, j.Error = to.next, to.reason, reason
+	if ended.FollowUps {
+		j.State, j.Ending = job.Running, to.next
+	}
+	return !j.State.Terminal(), nil
 }

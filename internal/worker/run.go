@@ -2,17 +2,19 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"github.com/tenterhook/tenterhook/internal/action"
 	"github.com/tenterhook/tenterhook/internal/job"
+	"github.com/tenterhook/tenterhook/internal/store"
 )
 
-// refusers is how many refused jobs are recorded at once. More than one, so that the store can
+// deciders is how many decided jobs are recorded at once. More than one, so that the store can
 // commit them together.
-const refusers = 8
+const deciders = 8
 
 // longestSleep bounds how long the pool sleeps without looking at the clock again.
 const longestSleep = time.Minute
@@ -25,8 +27,8 @@ func (p *Pool) Run(fetch, work context.Context) error {
 	defer end()
 	defer context.AfterFunc(work, end)()
 	var all sync.WaitGroup
-	for range refusers {
-		all.Go(func() { p.recordRefused(fetch) })
+	for range deciders {
+		all.Go(func() { p.recordDecided(fetch) })
 	}
 	p.dispatch(fetch, work, &all)
 	all.Wait()
@@ -78,8 +80,10 @@ type run struct {
 	work   context.Context
 
 	// Under Pool.mu.
-	cancelled string         // why a person cancelled it, "" if none did
-	output    *action.Output // nil until the attempt begins
+	cancelled   string         // why a person cancelled it, "" if none did
+	overtakenBy string         // the job it has to make room for, "" if none
+	following   bool           // its attempts are over, what follows them runs
+	output      *action.Output // nil until the attempt begins
 }
 
 // take takes the job that runs next, or says how long to sleep.
@@ -91,9 +95,10 @@ func (p *Pool) take(fetch, work context.Context) (*run, time.Duration) {
 	}
 	now := time.Now()
 	j, ok := p.flow.Next(now)
-	if p.flow.HasRefused() {
-		poke(p.refused)
+	if p.delayed = append(p.delayed, p.flow.Delayed()...); p.flow.HasDecided() || len(p.delayed) > 0 {
+		poke(p.decided)
 	}
+	p.endOvertaken()
 	if !ok {
 		if pause, some := p.flow.Until(now); some {
 			return nil, min(pause, longestSleep)
@@ -101,11 +106,17 @@ func (p *Pool) take(fetch, work context.Context) (*run, time.Duration) {
 		return nil, longestSleep
 	}
 	r := &run{job: j, work: work}
-	// Not a child of work: its end must have a cause of its own.
-	r.ctx, r.cancel = context.WithCancelCause(context.WithoutCancel(work))
-	r.unlink = context.AfterFunc(work, func() { r.cancel(action.ErrStopping) })
+	r.tie()
 	p.running[j.ID] = r
 	return r, 0
+}
+
+// tie gives the run a context that ends with work. It is not a child of work: its end must have a
+// cause of its own.
+func (r *run) tie() {
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.work))
+	r.ctx, r.cancel = ctx, cancel
+	r.unlink = context.AfterFunc(r.work, func() { cancel(action.ErrStopping) })
 }
 
 // run takes a job through one attempt.
@@ -117,7 +128,7 @@ func (p *Pool) run(fetch context.Context, r *run) {
 			break
 		}
 		// It was cancelled when its attempt was over already, and it has a further one.
-		again = p.settle(fetch, again, job.Cancelled, cancelled)
+		again = p.settle(fetch, again, job.Cancelled, cancelled, "")
 	}
 	r.unlink()
 	r.cancel(nil)
@@ -138,43 +149,80 @@ func (p *Pool) release(r *run, again *job.Waiting) (cancelled string) {
 	return ""
 }
 
-// recordRefused records jobs as skipped for which their lanes have no room, until fetch ends.
-// It has workers of its own: a lane that overflows while every action is slow must not fill
-// the memory.
-func (p *Pool) recordRefused(fetch context.Context) {
-	for {
-		w, ok := p.takeRefused()
-		if !ok {
-			select {
-			case <-p.refused:
-				continue
-			case <-fetch.Done():
-				return
-			}
+// recordDecided records the jobs that were decided not to run, until fetch ends. It has workers
+// of its own: a lane that overflows while every action is slow must not fill the memory.
+func (p *Pool) recordDecided(fetch context.Context) {
+	for fetch.Err() == nil {
+		if d, ok := p.takeDecided(); ok {
+			p.done(d.Job.ID, p.settle(fetch, &d.Waiting, d.Next, why(d), d.By))
+			continue
 		}
-		p.done(w.Job.ID, p.settle(fetch, &w, job.Skipped, noRoom(w)))
-		if fetch.Err() != nil {
-			return
+		if d, ok := p.takeDelayed(); ok {
+			p.recordDelay(fetch, d)
+			continue
+		}
+		select {
+		case <-p.decided:
+		case <-fetch.Done():
 		}
 	}
 }
 
-func (p *Pool) takeRefused() (job.Waiting, bool) {
+func (p *Pool) takeDecided() (job.Decision, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	w, ok := p.flow.Refused()
-	if p.flow.HasRefused() {
-		poke(p.refused) // for the next of the goroutines that do this
+	d, ok := p.flow.Decided()
+	if p.flow.HasDecided() {
+		poke(p.decided) // for the next of the goroutines that do this
 	}
-	return w, ok
+	return d, ok
+}
+
+func (p *Pool) takeDelayed() (job.Delayed, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.delayed) == 0 {
+		return job.Delayed{}, false
+	}
+	d := p.delayed[0]
+	p.delayed = p.delayed[1:]
+	return d, true
+}
+
+// recordDelay shows a job as scheduled that waits for its pace. It is tried once, for people to
+// see: the job starts in its time whatever the store says of it.
+func (p *Pool) recordDelay(fetch context.Context, d job.Delayed) {
+	wait := time.Until(d.Until)
+	if wait < time.Second {
+		return
+	}
+	now := time.Now()
+	err := p.o.Store.Settle(fetch, store.Settle{
+		Job: d.Job, At: now, Next: job.Scheduled, RunAt: now.Add(wait), Reason: "throttled: waits for its turn",
+	})
+	if err != nil && !errors.Is(err, store.ErrFenced) {
+		p.o.Log.Debug("delay not recorded", "job", d.Job, "error", err)
+	}
+}
+
+// why says in words why a job was decided not to run.
+func why(d job.Decision) string {
+	switch d.Next {
+	case job.Superseded:
+		return "a newer job took its place"
+	case job.Expired:
+		return "it could not start in time"
+	}
+	return noRoom(d.Waiting)
 }
 
 // noRoom says in words why a job was refused.
 func noRoom(w job.Waiting) string {
-	switch key := w.Job.ConcurrencyKey; w.Lane.Pending {
-	case 0:
+	key := w.Job.ConcurrencyKey
+	switch {
+	case w.Lane.Overflow == job.OverflowSkip || w.Lane.Pending == 0:
 		return fmt.Sprintf("another job runs for %q", key)
-	case 1:
+	case w.Lane.Pending == 1:
 		return fmt.Sprintf("1 job already waits for %q", key)
 	default:
 		return fmt.Sprintf("%d jobs already wait for %q", w.Lane.Pending, key)

@@ -2,14 +2,14 @@
 // which job may run, and a pool runs it. An action begins only after its start mark is on disk,
 // and a job leaves the running state only by a recorded end.
 //
-// Jobs start in the order of their Seq, as far as their lanes have room. A retry that waits for
-// its time does not hold its lane: jobs behind it go on. When its time has come it is again the
-// first of those that wait, and it is never refused for want of room. A job that finds its lane
-// full ends as skipped; the same rule is applied when jobs are taken up at a start.
+// Which job runs next, and which does not run at all, is decided by job.Flow; what a job's end
+// means for other jobs of its keys is decided by the store, with job.Begin and job.Succeed. When
+// jobs are taken up at a start, the same is decided again from what is on disk.
 package worker
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -24,24 +24,53 @@ type Store interface {
 	Start(ctx context.Context, m store.StartMark) error
 	Finish(ctx context.Context, e store.Ended) error
 	Settle(ctx context.Context, s store.Settle) error
+	BeginFollowUp(ctx context.Context, id string, u job.FollowUp) error
+	EndFollowUp(ctx context.Context, id string, u job.FollowUp) error
+	Conclude(ctx context.Context, id string, at time.Time) error
 	Delivery(ctx context.Context, id string) (job.Delivery, error)
 	// Job tells who moved a job that a write found moved.
 	Job(ctx context.Context, id string) (job.Job, error)
 	Live(ctx context.Context, yield func(job.Job) bool) error
+	Attempts(ctx context.Context, id string) ([]job.Attempt, error)
+	FollowUps(ctx context.Context, id string) ([]job.FollowUp, error)
+	Burst(ctx context.Context, id string) ([]job.Delivery, error)
+	Pauses(ctx context.Context) ([]job.Pause, error)
+	Throttles(ctx context.Context, yield func(hook, rule, key string, at time.Time)) error
 }
 
 // Rule is what the pool needs of a rule.
 type Rule interface {
-	// Prepare renders the action for attempt j.Attempt+1. An error is final for the job.
-	Prepare(d *job.Delivery, j *job.Job, runDir string) (action.Prepared, error)
+	// Prepare renders the action for attempt j.Attempt+1. burst are the deliveries of the job's
+	// burst if KeepsAll. An error is final for the job.
+	Prepare(d *job.Delivery, burst []job.Delivery, j *job.Job, runDir string) (action.Prepared, error)
+	KeepsAll() bool
 	Retry() job.RetryPolicy
 	// OnInterrupt is "fail" or "retry": what an attempt that was cut off becomes.
 	OnInterrupt() string
-	// Lane is how many jobs of one concurrency key run at once and how many may wait beyond
-	// those. A limit of 0 is no bound.
-	Lane() (limit, maxPending int)
+	// Lane is where a job of the rule waits for room.
+	Lane(j *job.Job) job.Lane
+	// Controls are the other flow controls, nil for none.
+	Controls() *job.Controls
+	// After returns the actions that follow an end of a job, and the key they are written under.
+	After(end job.State) (event string, actions []FollowUp)
 	// OutputLimit is how many bytes of an attempt's output are kept.
 	OutputLimit() int
+}
+
+// FollowUp is an action that runs after the end of a job.
+type FollowUp interface {
+	Kind() string
+	Retry() job.RetryPolicy
+	OutputLimit() int
+	Prepare(d *job.Delivery, j *job.Job, end JobEnd, runDir string) (action.Prepared, error)
+}
+
+// JobEnd is what follow-ups are told of the attempt that ended the job.
+type JobEnd struct {
+	Error    string
+	Output   string
+	ExitCode *int
+	Attempt  int
 }
 
 // Rules are the rules in force.
@@ -89,7 +118,8 @@ type Pool struct {
 	lost    int                       // attempts whose end could not be recorded
 
 	next    chan struct{} // capacity 1: perhaps a job may run
-	refused chan struct{} // capacity 1: perhaps a job is refused
+	decided chan struct{} // capacity 1: perhaps a job was decided or delayed
+	delayed []job.Delayed // to be recorded
 }
 
 // New makes a Pool. It starts no goroutines.
@@ -100,20 +130,30 @@ func New(o Options) *Pool {
 	o.Workers = max(1, o.Workers)
 	return &Pool{
 		o: o, flow: job.NewFlow(), running: map[string]*run{}, awaited: map[string][]*Expectation{},
-		next: make(chan struct{}, 1), refused: make(chan struct{}, 1),
+		next: make(chan struct{}, 1), decided: make(chan struct{}, 1),
 	}
 }
 
-// Add schedules jobs that are on disk. The store's writer calls it in commit order. It never
-// blocks; what bounds it is Full, which is asked before a job is stored.
+// Add schedules jobs that are on disk, and forgets those that the store ended while they waited.
+// The store's writer calls it in commit order. It never blocks; what bounds it is Full, which is
+// asked before a job is stored.
 func (p *Pool) Add(jobs []job.Job) {
 	rules, now := p.o.Rules(), time.Now()
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	for i := range jobs {
-		p.flow.Add(waiting(&jobs[i], rules, now), now)
+		if j := &jobs[i]; j.State.Terminal() {
+			p.flow.Remove(j.ID)
+		} else {
+			p.flow.Add(waiting(j, rules, now), now)
+		}
 	}
 	p.wake()
+	p.mu.Unlock()
+	for i := range jobs {
+		if j := &jobs[i]; j.State.Terminal() {
+			p.settled(j, j.State, j.Reason)
+		}
+	}
 }
 
 // longestRetry bounds the pause of a job whose rule does not say a bound.
@@ -122,14 +162,15 @@ const longestRetry = time.Hour
 // waiting says how a job waits under the rules in force.
 func waiting(j *job.Job, rules Rules, now time.Time) job.Waiting {
 	// A job that has begun in its run of attempts keeps its place: it was let in before.
-	w := job.Waiting{Job: *j, Kept: j.Attempt > j.Since}
+	w := job.Waiting{Job: *j, Kept: j.Attempt > j.Since, Lane: job.Lane{Hook: j.Hook, Rule: j.Rule}}
 	longest := longestRetry
 	if rule, ok := rules.Rule(j.Hook, j.Rule); ok {
-		if limit, pending := rule.Lane(); limit > 0 && j.ConcurrencyKey != "" {
-			w.Lane = job.Lane{Key: j.Hook + "\x00" + j.Rule + "\x00" + j.ConcurrencyKey, Limit: limit, Pending: pending}
-		}
+		w.Lane = rule.Lane(j)
 		if m := rule.Retry().Max; m > 0 {
 			longest = m
+		}
+		if c := rule.Controls(); c != nil {
+			longest = max(longest, control(&w, c, now))
 		}
 	}
 	if pause := j.RunAt.Sub(now); j.State == job.Scheduled && pause > 0 {
@@ -140,12 +181,68 @@ func waiting(j *job.Job, rules Rules, now time.Time) job.Waiting {
 	return w
 }
 
+// control applies a rule's flow controls to how a job waits. It returns the longest pause that
+// they can cause.
+func control(w *job.Waiting, c *job.Controls, now time.Time) (longest time.Duration) {
+	j := &w.Job
+	scope := j.Hook + "\x00" + j.Rule + "\x00"
+	if c.Once != nil && j.Keys.Once != "" {
+		w.Once = scope + j.Keys.Once
+	}
+	if c.Throttle != nil && j.Keys.Throttle != "" {
+		w.Throttle, w.ThrottleKey = c.Throttle, scope+j.Keys.Throttle
+		if w.Lane.Limit == 0 {
+			w.Lane.Key = j.Keys.Throttle // so that only its own kind waits behind it
+		}
+		longest = c.Throttle.Longest()
+		w.Kept = w.Kept || j.State == job.Scheduled && c.Debounce == nil // it waited for its pace, in its lane
+	}
+	if c.Debounce != nil {
+		longest = max(longest, c.Debounce.MaxWait)
+	}
+	if c.StartWithin > 0 && j.Attempt == j.Since {
+		from := j.CreatedAt
+		if j.Attempt > 0 {
+			from = j.RunAt // it was queued again then
+		}
+		w.Expires = now.Add(c.StartWithin - max(0, min(now.Sub(from), c.StartWithin)))
+	}
+	return longest
+}
+
 // wake tells Run's goroutines that there may be something to do. p.mu is held.
 func (p *Pool) wake() {
+	p.endOvertaken()
+	p.delayed = append(p.delayed, p.flow.Delayed()...)
 	poke(p.next)
-	if p.flow.HasRefused() {
-		poke(p.refused)
+	if p.flow.HasDecided() || len(p.delayed) > 0 {
+		poke(p.decided)
 	}
+}
+
+// endOvertaken ends the runs that newer jobs wait for. p.mu is held.
+func (p *Pool) endOvertaken() {
+	for _, o := range p.flow.Overtaken() {
+		if r := p.running[o.Job]; r != nil && !r.following {
+			r.overtakenBy = o.By
+			r.cancel(errOvertaken)
+		}
+	}
+}
+
+// errOvertaken ends a run for which a newer job is waiting.
+var errOvertaken = errors.New("a newer job takes its place")
+
+// SetPaused says which rules start nothing. What runs is not touched.
+func (p *Pool) SetPaused(pauses []job.Pause) {
+	paused := make([][2]string, len(pauses))
+	for i, one := range pauses {
+		paused[i] = [2]string{one.Hook, one.Rule}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.flow.SetPaused(paused)
+	p.wake()
 }
 
 func poke(c chan struct{}) {

@@ -21,7 +21,7 @@ func (s *Store) Accept(ctx context.Context, d *job.Delivery, jobs []job.Job) (st
 	}
 	if !op.receipt.Duplicate {
 		for i := range jobs {
-			jobs[i].Seq = op.jobs[i].Seq
+			jobs[i].Seq = op.receipt.Jobs[i].Seq
 		}
 	}
 	return op.receipt, nil
@@ -38,8 +38,10 @@ type accept struct {
 	jobs     []job.Job
 	jobIDs   [][]byte
 	size     int // bytes, roughly
+	bodySize int // of the body as it arrived
 
 	receipt store.Receipt
+	earlier []job.Job // that this delivery moved
 }
 
 func newAccept(d *job.Delivery, jobs []job.Job) (*accept, error) {
@@ -50,7 +52,7 @@ func newAccept(d *job.Delivery, jobs []job.Job) (*accept, error) {
 	if d.Outcome != job.Accepted && d.Outcome != job.Ignored {
 		return nil, fmt.Errorf("outcome %q cannot be stored", d.Outcome)
 	}
-	a := &accept{id: id, d: *d}
+	a := &accept{id: id, d: *d, bodySize: len(d.Body)}
 	a.d.Header, a.d.Body = nil, nil
 	if err := a.encodeRow(d); err != nil {
 		return nil, err
@@ -101,7 +103,7 @@ func (a *accept) addJobs(jobs []job.Job) error {
 }
 
 func (a *accept) apply(c *connection, now *jumpGuard) error {
-	a.receipt = store.Receipt{Delivery: a.d.ID}
+	a.receipt, a.earlier = store.Receipt{Delivery: a.d.ID}, nil
 	if a.d.Key != "" {
 		taken, err := a.takeKey(c, now)
 		if err != nil || taken {
@@ -118,23 +120,51 @@ func (a *accept) apply(c *connection, now *jumpGuard) error {
 		}
 	}
 	for i := range a.jobs {
-		j := &a.jobs[i]
+		j := a.jobs[i] // a copy: apply may run again
 		c.jobSeq++
 		j.Seq = c.jobSeq
-		if err := insertJob(c, j, a.jobIDs[i]); err != nil {
+		if err := a.arrive(c, &j, now); err != nil {
+			return fmt.Errorf("decide on job of rule %q: %w", j.Rule, err)
+		}
+		if err := insertJob(c, &j, a.jobIDs[i]); err != nil {
 			return err
 		}
-		if !j.State.Terminal() {
-			a.receipt.Jobs = append(a.receipt.Jobs, *j)
-		}
+		a.receipt.Jobs = append(a.receipt.Jobs, j)
 	}
 	return nil
 }
 
+// arrive lets a new job's controls decide on it, and moves the earlier one that this affects.
+func (a *accept) arrive(c *connection, j *job.Job, now *jumpGuard) error {
+	if j.Controls == nil {
+		return nil
+	}
+	l := ledger{c: c, hook: j.Hook, rule: j.Rule, now: now.steady(a.d.ReceivedAt), moved: now.total}
+	earlier, err := job.Arrive(j, a.bodySize, l, a.d.ReceivedAt)
+	if j.State.Terminal() {
+		j.FinishedAt = a.d.ReceivedAt
+	}
+	if err != nil || earlier == nil {
+		return err
+	}
+	_, err = c.moveEarlier.Exec(string(earlier.State), earlier.Reason, encodeTime(earlier.RunAt),
+		encodeTime(earlier.FinishedAt), earlier.SupersededBy, earlier.Seq)
+	a.earlier = append(a.earlier, *earlier)
+	return err
+}
+
 func insertJob(c *connection, j *job.Job, id []byte) error {
-	_, err := c.insertJob.Exec(j.Seq, id, c.deliverySeq, j.Hook, j.Rule, string(j.State), j.Reason,
+	keys, err := encodeKeys(j.Keys)
+	if err != nil {
+		return err
+	}
+	burst, err := encodeBurst(j.Burst)
+	if err != nil {
+		return err
+	}
+	_, err = c.insertJob.Exec(j.Seq, id, c.deliverySeq, j.Hook, j.Rule, string(j.State), j.Reason,
 		int64(j.Attempt), int64(j.Since), encodeTime(j.RunAt), encodeTime(j.CreatedAt), encodeTime(j.StartedAt),
-		encodeTime(j.FinishedAt), nullable(j.ExitCode), j.Error, j.ConcurrencyKey, j.SupersededBy, j.ReplayOf, j.Node)
+		encodeTime(j.FinishedAt), nullable(j.ExitCode), j.Error, j.ConcurrencyKey, j.SupersededBy, j.ReplayOf, j.Node, keys, burst)
 	return err
 }
 
@@ -191,4 +221,10 @@ func (a *accept) rerun(c *connection, delivery []byte) error {
 	return nil
 }
 
-func (a *accept) waiting() []job.Job { return a.receipt.Jobs }
+// told is what became of jobs: first those that make way, so that nobody meets both.
+func (a *accept) told() []job.Job {
+	if len(a.earlier) == 0 {
+		return a.receipt.Jobs
+	}
+	return append(a.earlier, a.receipt.Jobs...)
+}

@@ -122,7 +122,7 @@ func (w *writer) inspect() {
 // probe writes one page and leaves nothing behind but proof that it can be done.
 type probe struct{}
 
-func (probe) waiting() []job.Job { return nil }
+func (probe) told() []job.Job { return nil }
 
 func (probe) apply(c *connection, _ *jumpGuard) error {
 	_, err := c.conn.ExecContext(context.Background(), "PRAGMA application_id = "+fmt.Sprint(applicationID))

@@ -14,9 +14,14 @@ import (
 // Start commits the start mark of the next attempt of a waiting job. Only after it returned nil
 // may the action begin.
 func (s *Store) Start(ctx context.Context, m store.StartMark) error {
-	id, err := knownID("job", m.Job)
+	op := &start{m: m}
+	var err error
+	op.id, err = knownID("job", m.Job)
 	if err == nil {
-		err = s.writer.do(ctx, &start{id: id, m: m}, 256)
+		err = s.writer.do(ctx, op, 256)
+	}
+	if err == nil && op.refused != nil {
+		err = &store.RefusedError{Refusal: *op.refused}
 	}
 	if err != nil {
 		return fmt.Errorf("start attempt %d: %w", m.Attempt, err)
@@ -36,9 +41,16 @@ func knownID(what, id string) ([]byte, error) {
 type start struct {
 	id []byte
 	m  store.StartMark
+
+	refused *job.Refusal
 }
 
-func (o *start) apply(c *connection, _ *jumpGuard) error {
+func (o *start) apply(c *connection, now *jumpGuard) error {
+	if o.refused = nil; o.m.Controls != nil {
+		if err := o.decide(c, now); err != nil || o.refused != nil {
+			return err
+		}
+	}
 	at := encodeTime(o.m.At)
 	if err := moved(c, o.m.Job, o.id)(c.startJob.Exec(int64(o.m.Attempt), at, o.m.Node, o.id, int64(o.m.Attempt))); err != nil {
 		return err
@@ -47,7 +59,27 @@ func (o *start) apply(c *connection, _ *jumpGuard) error {
 	return err
 }
 
-func (*start) waiting() []job.Job { return nil }
+func (*start) told() []job.Job { return nil }
+
+// decide lets a job's controls say whether it may still start, and ends it when it may not.
+func (o *start) decide(c *connection, now *jumpGuard) error {
+	j, err := findJob(c, o.id)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return fmt.Errorf("job %s: %w", o.m.Job, store.ErrNotFound)
+	case err != nil:
+		return err
+	case j.State != job.Queued && j.State != job.Scheduled || j.Attempt != o.m.Attempt-1:
+		return fmt.Errorf("job %s is %s at attempt %d: %w", o.m.Job, j.State, j.Attempt, store.ErrFenced)
+	}
+	l := ledger{c: c, hook: j.Hook, rule: j.Rule, now: now.steady(o.m.At), moved: now.total}
+	o.refused, err = job.Begin(j.ID, j.Keys, o.m.Controls, l, o.m.At)
+	if err != nil || o.refused == nil {
+		return err
+	}
+	_, err = c.settleJob.Exec(string(o.refused.State), o.refused.Reason, nil, encodeTime(o.m.At), o.refused.By, o.id)
+	return err
+}
 
 // moved tells why a fenced update changed nothing: no such job, or a job that has moved on.
 func moved(c *connection, name string, id []byte) func(sql.Result, error) error {
@@ -122,20 +154,39 @@ type finish struct {
 	output   []byte
 }
 
-func (o *finish) apply(c *connection, _ *jumpGuard) error {
+func (o *finish) apply(c *connection, now *jumpGuard) error {
 	e := &o.e
+	state, ending := e.Next, job.State("")
 	runAt, finishedAt := nextTimes(e.Next, e.At, e.RunAt)
-	err := moved(c, e.Job, o.id)(c.finishJob.Exec(string(e.Next), e.Reason, runAt, finishedAt,
-		nullable(e.ExitCode), e.Error, o.id, int64(e.Attempt)))
+	if e.FollowUps && e.Next.Terminal() {
+		state, ending, finishedAt = job.Running, e.Next, 0
+	}
+	err := moved(c, e.Job, o.id)(c.finishJob.Exec(string(state), e.Reason, runAt, finishedAt,
+		nullable(e.ExitCode), e.Error, e.SupersededBy, string(ending), o.id, int64(e.Attempt)))
 	if err != nil {
 		return err
+	}
+	if e.Next == job.Succeeded && e.Controls != nil && e.Controls.Once != nil {
+		if err := o.succeed(c, now); err != nil {
+			return err
+		}
 	}
 	_, err = c.updateAttempt.Exec(encodeTime(e.At), nullable(e.ExitCode), e.Signal, int64(e.Status), e.Error,
 		int64(o.size), int64(o.encoding), o.output, o.id, int64(e.Attempt))
 	return err
 }
 
-func (*finish) waiting() []job.Job { return nil }
+func (*finish) told() []job.Job { return nil }
+
+// succeed keeps what a success means for others.
+func (o *finish) succeed(c *connection, now *jumpGuard) error {
+	j, err := findJob(c, o.id)
+	if err != nil {
+		return err
+	}
+	l := ledger{c: c, hook: j.Hook, rule: j.Rule, now: now.steady(o.e.At), moved: now.total}
+	return job.Succeed(j.ID, j.Keys, o.e.Controls, l, o.e.At)
+}
 
 // nextTimes returns the run time of a job that waits again, nil to leave it, and the time at
 // which it ended, 0 when it did not.
@@ -174,7 +225,7 @@ func (o *settle) apply(c *connection, _ *jumpGuard) error {
 	return moved(c, o.m.Job, o.id)(c.settleJob.Exec(string(o.m.Next), o.m.Reason, runAt, finishedAt, o.m.SupersededBy, o.id))
 }
 
-func (*settle) waiting() []job.Job { return nil }
+func (*settle) told() []job.Job { return nil }
 
 // Requeue gives an ended job another run of attempts. The job keeps its Seq.
 func (s *Store) Requeue(ctx context.Context, id, reason string, at time.Time) (job.Job, error) {
@@ -208,7 +259,7 @@ func (o *requeue) apply(c *connection, _ *jumpGuard) error {
 	return err
 }
 
-func (o *requeue) waiting() []job.Job { return []job.Job{o.job} }
+func (o *requeue) told() []job.Job { return []job.Job{o.job} }
 
 // queueAgain is what the statements' queuedAgain does, on a job in memory.
 func queueAgain(j *job.Job, reason string, at time.Time) {

@@ -33,10 +33,14 @@ func (s *Store) Prune(ctx context.Context, r store.Retention, now time.Time) (mo
 	if err != nil {
 		return false, fmt.Errorf("prune: %w", err)
 	}
-	if len(old)+len(keys) == 0 {
+	records, err := s.expiredControls(ctx, now.Add(-s.jumps.total))
+	if err != nil {
+		return false, fmt.Errorf("prune: %w", err)
+	}
+	if len(old)+len(keys)+len(records) == 0 {
 		return false, nil
 	}
-	op := &prune{deliveries: old, keys: keys, now: encodeTime(now.Add(-s.jumps.total))}
+	op := &prune{deliveries: old, keys: keys, records: records, now: encodeTime(now.Add(-s.jumps.total))}
 	if err := s.writer.doLow(ctx, op); err != nil {
 		return false, fmt.Errorf("prune: %w", err)
 	}
@@ -53,12 +57,13 @@ type hookKey struct {
 type prune struct {
 	deliveries []int64
 	keys       []hookKey
+	records    []recordKey
 	now        int64
 
 	rows int
 }
 
-func (*prune) waiting() []job.Job { return nil }
+func (*prune) told() []job.Job { return nil }
 
 func (o *prune) apply(c *connection, _ *jumpGuard) error {
 	o.rows = 0
@@ -78,6 +83,14 @@ func (o *prune) apply(c *connection, _ *jumpGuard) error {
 			return err
 		}
 	}
+	for _, k := range o.records {
+		if o.rows >= pruneRows {
+			return nil
+		}
+		if err := o.delete(c.forget, k.hook, k.rule, k.control, k.key, o.now); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -87,7 +100,7 @@ func (o *prune) delivery(c *connection, seq int64) error {
 	if err := c.liveJobs.QueryRow(seq).Scan(&live); err != nil || live > 0 {
 		return err
 	}
-	for _, stmt := range []*sql.Stmt{c.deleteAttempts, c.deleteJobs, c.deleteBody, c.deleteDelivery} {
+	for _, stmt := range []*sql.Stmt{c.deleteAttempts, c.deleteFollowUps, c.deleteJobs, c.deleteBody, c.deleteDelivery} {
 		if err := o.delete(stmt, seq); err != nil {
 			return err
 		}

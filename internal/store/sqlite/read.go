@@ -192,10 +192,15 @@ func scanJobs(rows *sql.Rows) ([]job.Job, error) {
 			id, delivery                    []byte
 			run, created, started, finished int64
 			exit                            sql.NullInt64
+			keys, burst                     []byte
 		)
 		err := rows.Scan(&j.Seq, &id, &delivery, &j.Hook, &j.Rule, &j.State, &j.Reason, &j.Attempt, &j.Since,
-			&run, &created, &started, &finished, &exit, &j.Error, &j.ConcurrencyKey, &j.SupersededBy, &j.ReplayOf, &j.Node)
+			&run, &created, &started, &finished, &exit, &j.Error, &j.ConcurrencyKey, &j.SupersededBy, &j.ReplayOf, &j.Node,
+			&keys, &burst, &j.Ending)
 		if err != nil {
+			return nil, err
+		}
+		if j.Keys, j.Burst, err = decodeControls(keys, burst); err != nil {
 			return nil, err
 		}
 		if j.ID, err = decodeID(id); err != nil {

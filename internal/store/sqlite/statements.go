@@ -25,6 +25,12 @@ type statements struct {
 	deleteJobs, deleteBody    *sql.Stmt
 	deleteDelivery, deleteKey *sql.Stmt
 	liveJobs                  *sql.Stmt
+
+	recall, keep, forget       *sql.Stmt
+	moveEarlier                *sql.Stmt
+	beginFollowUp, endFollowUp *sql.Stmt
+	conclude, deleteFollowUps  *sql.Stmt
+	insertPause, deletePause   *sql.Stmt
 }
 
 // Conditions on the state of a job; the partial index of the schema repeats isLive.
@@ -49,7 +55,7 @@ func stateIn(in func(job.State) bool) string {
 // jobColumns is what scanJob reads; it needs delivery d beside job j.
 const jobColumns = `j.seq, j.id, d.id, j.hook, j.rule, j.state, j.reason, j.attempt, j.since,
 	j.run_at, j.created_at, j.started_at, j.finished_at, j.exit_code, j.error, j.concurrency_key,
-	j.superseded_by, j.replay_of, j.node`
+	j.superseded_by, j.replay_of, j.node, j.keys, j.burst, j.ending`
 
 const jobsWithDelivery = "SELECT " + jobColumns + " FROM job j JOIN delivery d ON d.seq = j.delivery "
 
@@ -73,7 +79,8 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 		{&s.insertBody, "INSERT INTO body (delivery, encoding, data) VALUES (?, ?, ?)"},
 		{&s.insertJob, `INSERT INTO job (seq, id, delivery, hook, rule, state, reason, attempt, since,
 			run_at, created_at, started_at, finished_at, exit_code, error, concurrency_key,
-			superseded_by, replay_of, node) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`},
+			superseded_by, replay_of, node, keys, burst)
+			VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`},
 		{&s.jobsOfDelivery, jobsWithDelivery + "WHERE d.id = ? AND " + endedBadly + " ORDER BY j.seq"},
 		{&s.again, "UPDATE job SET " + queuedAgain + " WHERE seq = ?"},
 
@@ -83,8 +90,8 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 		{&s.insertAttempt, `INSERT INTO attempt (job, n, started_at, finished_at, exit_code, signal, status,
 			error, config, size, encoding) SELECT seq, ?, ?, 0, NULL, '', 0, '', ?, 0, 0 FROM job WHERE id = ?`},
 		{&s.finishJob, `UPDATE job SET state = ?, reason = ?, run_at = coalesce(?, run_at),
-			finished_at = ?, exit_code = ?, error = ?
-			WHERE id = ? AND attempt = ? AND state = 'running'`},
+			finished_at = ?, exit_code = ?, error = ?, superseded_by = ?, ending = ?
+			WHERE id = ? AND attempt = ? AND state = 'running' AND ending = ''`},
 		{&s.updateAttempt, `UPDATE attempt SET finished_at = ?, exit_code = ?, signal = ?, status = ?,
 			error = ?, size = ?, encoding = ?, output = ?
 			WHERE job = (SELECT seq FROM job WHERE id = ?) AND n = ?`},
@@ -92,6 +99,27 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 			finished_at = ?, superseded_by = ? WHERE id = ? AND ` + waits},
 		{&s.requeueJob, "UPDATE job SET " + queuedAgain + " WHERE id = ? AND " + isOver},
 		{&s.jobByID, jobsWithDelivery + "WHERE j.id = ?"},
+
+		{&s.recall, `SELECT job, at, value, count, bytes, expires_at FROM control
+			WHERE hook = ? AND rule = ? AND control = ? AND key = ? AND expires_at > ?`},
+		{&s.keep, `INSERT OR REPLACE INTO control (hook, rule, control, key, job, at, value, count, bytes, expires_at)
+			VALUES (?,?,?,?,?,?,?,?,?,?)`},
+		{&s.forget, "DELETE FROM control WHERE hook = ? AND rule = ? AND control = ? AND key = ? AND expires_at <= ?"},
+		{&s.moveEarlier, `UPDATE job SET state = ?, reason = ?, run_at = ?, finished_at = ?, superseded_by = ?
+			WHERE seq = ? AND state = 'scheduled'`},
+
+		{&s.beginFollowUp, `INSERT INTO follow_up (job, attempt, step, try, event, kind, started_at, finished_at,
+			signal, status, error, size, encoding) SELECT seq, ?, ?, ?, ?, ?, ?, 0, '', 0, '', 0, 0 FROM job
+			WHERE id = ? AND attempt = ? AND state = 'running' AND ending <> ''`},
+		{&s.endFollowUp, `UPDATE follow_up SET finished_at = ?, exit_code = ?, signal = ?, status = ?,
+			error = ?, size = ?, encoding = ?, output = ?
+			WHERE job = (SELECT seq FROM job WHERE id = ?) AND attempt = ? AND step = ? AND try = ? AND finished_at = 0`},
+		{&s.conclude, `UPDATE job SET state = ending, ending = '', finished_at = ?
+			WHERE id = ? AND state = 'running' AND ending <> ''`},
+		{&s.deleteFollowUps, "DELETE FROM follow_up WHERE job IN (SELECT seq FROM job WHERE delivery = ?)"},
+
+		{&s.insertPause, "INSERT OR REPLACE INTO pause (hook, rule, since, reason) VALUES (?,?,?,?)"},
+		{&s.deletePause, "DELETE FROM pause WHERE hook = ? AND rule = ?"},
 
 		{&s.liveJobs, "SELECT count(*) FROM job WHERE delivery = ? AND " + isLive},
 		{&s.deleteAttempts, "DELETE FROM attempt WHERE job IN (SELECT seq FROM job WHERE delivery = ?)"},

@@ -27,13 +27,13 @@ const (
 )
 
 // operation is one thing to write. apply runs inside a transaction, perhaps more than once, and
-// then what waiting returns is told to Options.Committed.
+// then what told returns is told to Options.Committed.
 //
 // An error of apply that wraps store.ErrNotFound or store.ErrFenced is an answer: the operation
 // changed nothing and its neighbours in the transaction are not touched. Any other undoes them.
 type operation interface {
 	apply(c *connection, now *jumpGuard) error
-	waiting() []job.Job
+	told() []job.Job
 }
 
 // The stages of a write.
@@ -270,7 +270,7 @@ func (w *writer) publish(batch []*write) {
 	var jobs []job.Job
 	for _, wr := range batch {
 		if wr.err == nil {
-			jobs = append(jobs, wr.op.waiting()...)
+			jobs = append(jobs, wr.op.told()...)
 		}
 	}
 	if len(jobs) > 0 {

@@ -86,7 +86,7 @@ var accepting = []testCase{
 		jobs[1].State, jobs[1].RunAt = job.Scheduled, epoch.Add(time.Minute)
 		r, err := f.store.Accept(f.context(), d, jobs)
 		f.ok(err)
-		f.equal("Receipt.Jobs", ids(r.Jobs), ids(jobs[1:]))
+		f.equal("Receipt.Jobs", ids(r.Jobs), ids(jobs))
 		f.equal("Live", f.live(), jobs[1:])
 	}},
 	{"a job that has started cannot be stored", func(f fixture) {
