@@ -92,6 +92,16 @@ func (f *fake) Jobs(_ context.Context, filter store.Filter) ([]job.Job, error) {
 	return f.jobs[:min(len(f.jobs), filter.Limit)], f.err
 }
 
+func (f *fake) FollowUps(context.Context, string) ([]job.FollowUp, error) { return nil, nil }
+
+func (f *fake) SetPause(_ context.Context, hook, rule string, on bool) error {
+	if hook == "nope" {
+		return store.ErrNotFound
+	}
+	f.changes = append(f.changes, fmt.Sprintf("%s/%s %t", hook, rule, on))
+	return nil
+}
+
 func (f *fake) Attempts(_ context.Context, id string) ([]job.Attempt, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -46,6 +47,10 @@ func (a *api) routes(metrics http.Handler) http.Handler {
 	read("status", nil, a.status)
 	change("jobs/{id}/retry", "retry", a.retry)
 	change("jobs/{id}/cancel", "cancel", a.cancel)
+	change("hooks/{hook}/pause", "pause", a.pausing(true))
+	change("hooks/{hook}/resume", "resume", a.pausing(false))
+	change("hooks/{hook}/rules/{rule}/pause", "pause", a.pausing(true))
+	change("hooks/{hook}/rules/{rule}/resume", "resume", a.pausing(false))
 	change("reload", "reload", a.reload)
 	if metrics != nil {
 		mux.Handle("GET /metrics", metrics)
@@ -84,8 +89,16 @@ func (a *api) changing(action string, serve func(http.ResponseWriter, *http.Requ
 		if err != nil {
 			result = err.Error()
 		}
-		a.log.InfoContext(r.Context(), "audit", "action", action, "id", r.PathValue("id"), "by", whoIs(r), "remote", r.RemoteAddr, "result", result)
+		a.log.InfoContext(r.Context(), "audit", "action", action, "id", subject(r), "by", whoIs(r), "remote", r.RemoteAddr, "result", result)
 	})
+}
+
+// subject is what a request changes: a job's id, or a hook or rule by name.
+func subject(r *http.Request) string {
+	if hook := r.PathValue("hook"); hook != "" {
+		return strings.TrimSuffix(hook+"/"+r.PathValue("rule"), "/")
+	}
+	return r.PathValue("id")
 }
 
 // noBody checks that a request brings nothing but, at most, an empty JSON object.
@@ -213,7 +226,12 @@ func (a *api) job(w http.ResponseWriter, r *http.Request, _ url.Values) {
 		a.fail(w, r, err)
 		return
 	}
-	a.writeJSON(w, r, NewJobDetail(&j, attempts))
+	followUps, err := a.backend.FollowUps(r.Context(), id)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	a.writeJSON(w, r, NewJobDetail(&j, attempts, followUps))
 }
 
 func (a *api) hooks(w http.ResponseWriter, r *http.Request, _ url.Values) {
@@ -264,6 +282,18 @@ func (a *api) cancel(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// pausing answers the routes that pause and resume a hook or one of its rules.
+func (a *api) pausing(on bool) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if err := a.backend.SetPause(r.Context(), r.PathValue("hook"), r.PathValue("rule"), on); err != nil {
+			a.fail(w, r, err)
+			return err
+		}
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
 }
 
 func (a *api) reload(w http.ResponseWriter, r *http.Request) error {

@@ -39,13 +39,13 @@ func TestAPI_AnswersInTheWordsOfTheInterface(t *testing.T) {
 		"jobs": "[" + running + "}," + failed + "}]",
 		"jobs/" + id(11): failed + `,"attempts":[` +
 			`{"n":1,"started_at":"2026-01-02T12:00:00.123Z","finished_at":"2026-01-02T12:00:01.123Z","exit_code":null,"signal":"killed","status":0,"error":"","output":"first\n"},` +
-			`{"n":2,"started_at":"2026-01-02T12:00:00.123Z","finished_at":"2026-01-02T12:00:01.123Z","exit_code":1,"signal":"","status":0,"error":"exit status 1","output":"se` + "\uFFFD" + `cond\n"}]}`,
+			`{"n":2,"started_at":"2026-01-02T12:00:00.123Z","finished_at":"2026-01-02T12:00:01.123Z","exit_code":1,"signal":"","status":0,"error":"exit status 1","output":"se` + "\uFFFD" + `cond\n"}],"follow_ups":[]}`,
 		"jobs/" + id(12): running + `,"attempts":[` +
-			`{"n":1,"started_at":"2026-01-02T12:00:00.123Z","finished_at":null,"exit_code":null,"signal":"","status":0,"error":"","output":"so far\n"}]}`,
-		"hooks": `[{"name":"site","path":"/github","provider":"","scheme":"","methods":[],"max_body":0,"enabled":false,"open":false,"secrets":2,"rules":[]}]`,
+			`{"n":1,"started_at":"2026-01-02T12:00:00.123Z","finished_at":null,"exit_code":null,"signal":"","status":0,"error":"","output":"so far\n"}],"follow_ups":[]}`,
+		"hooks": `[{"name":"site","path":"/github","provider":"","scheme":"","methods":[],"max_body":0,"enabled":false,"open":false,"secrets":2,"paused":false,"rules":[]}]`,
 		"status": `{"version":"v1","pid":7,"started_at":"2026-01-02T12:00:00.123Z","last_run_at":null,"listen":[],"store":"",` +
 			`"config":{"files":[],"digest":"0123456789ab","loaded_at":null,"last_reload_at":null,"last_reload_ok":true,"problems":[],"needs_restart":[]},` +
-			`"hooks":1,"workers":0,"ready":true,"not_ready":"","jobs":{"queued":3,"running":1},"secrets":[]}`,
+			`"hooks":1,"workers":0,"ready":true,"not_ready":"","jobs":{"queued":3,"running":1},"secrets":[],"paused":[]}`,
 	} {
 		t.Run(path, func(t *testing.T) {
 			got := d.ask("GET", prefix+path)

@@ -27,6 +27,9 @@ type Backend interface {
 	Retry(ctx context.Context, id string) (job.Job, error)
 	// Cancel ends a waiting job, or asks a running one to stop. It does not wait for the stop.
 	Cancel(ctx context.Context, id string) error
+	// SetPause lets a rule (rule "": all of the hook) start nothing, or start again. The hook and
+	// the rule must be known, except to take a pause back.
+	SetPause(ctx context.Context, hook, rule string, on bool) error
 	// Reload reads the configuration again. Problems in it are in the result, not in the error.
 	Reload(ctx context.Context) (ReloadResult, error)
 
@@ -43,6 +46,7 @@ type Reader interface {
 	Job(ctx context.Context, id string) (job.Job, error)
 	Jobs(ctx context.Context, f store.Filter) ([]job.Job, error)
 	Attempts(ctx context.Context, id string) ([]job.Attempt, error)
+	FollowUps(ctx context.Context, id string) ([]job.FollowUp, error)
 }
 
 // ReloadResult says what a reload did. With a problem (not only warnings) among Problems

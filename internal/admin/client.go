@@ -142,6 +142,20 @@ func (c *Client) Retry(ctx context.Context, id string) (j Job, err error) {
 	return j, err
 }
 
+// SetPause pauses or resumes a hook, or one of its rules.
+func (c *Client) SetPause(ctx context.Context, hook, rule string, on bool) error {
+	path := "hooks/" + url.PathEscape(hook)
+	if rule != "" {
+		path += "/rules/" + url.PathEscape(rule)
+	}
+	verb := "/resume"
+	if on {
+		verb = "/pause"
+	}
+	_, err := c.call(ctx, http.MethodPost, path+verb, nil)
+	return err
+}
+
 // Cancel ends a waiting job or asks a running one to stop.
 func (c *Client) Cancel(ctx context.Context, id string) error {
 	_, err := c.call(ctx, http.MethodPost, "jobs/"+url.PathEscape(id)+"/cancel", nil)

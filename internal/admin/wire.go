@@ -95,13 +95,44 @@ type Job struct {
 	SupersededBy   string    `json:"superseded_by"`
 	ReplayOf       string    `json:"replay_of"`
 	Node           string    `json:"node"`
+	// Ending is the state a running job will have when its follow-ups are over.
+	Ending job.State `json:"ending,omitempty"`
 }
 
-// JobDetail is one job with its attempts, first to last.
+// JobDetail is one job with its attempts, first to last, and what followed them.
 type JobDetail struct {
 	Job
-	Attempts []Attempt `json:"attempts"`
+	Keys      *job.Keys  `json:"keys,omitempty"` // of its flow controls
+	Attempts  []Attempt  `json:"attempts"`
+	FollowUps []FollowUp `json:"follow_ups"`
 }
+
+// FollowUp is one try of an action of on_success, on_failure or on_cancel.
+type FollowUp struct {
+	Event      string `json:"event"`
+	Attempt    int    `json:"attempt"` // that it followed
+	Step       int    `json:"step"`    // its place in the list, from 1
+	Try        int    `json:"try"`
+	Kind       string `json:"kind"` // run, exec, http
+	StartedAt  Time   `json:"started_at"`
+	FinishedAt Time   `json:"finished_at"`
+	ExitCode   *int   `json:"exit_code"`
+	Signal     string `json:"signal"`
+	Status     int    `json:"status"`
+	Error      string `json:"error"`
+	Output     string `json:"output"`
+}
+
+// Pause is a rule that starts nothing for now; Rule "" is every rule of the hook.
+type Pause struct {
+	Hook   string `json:"hook"`
+	Rule   string `json:"rule"`
+	Since  Time   `json:"since"`
+	Reason string `json:"reason"`
+}
+
+// NewPause is the wire form of p.
+func NewPause(p job.Pause) Pause { return Pause{p.Hook, p.Rule, Time{p.Since}, p.Reason} }
 
 // Attempt is one try of a job. Bytes of the output that are not UTF-8 are U+FFFD here; the
 // exact bytes are at jobs/{id}/output.
@@ -152,6 +183,8 @@ type Status struct {
 	Jobs map[job.State]int `json:"jobs"`
 	// Secrets are those of hooks that have several, while they are rotated.
 	Secrets []SecretStatus `json:"secrets"`
+	// Paused are the rules that start nothing.
+	Paused []Pause `json:"paused"`
 }
 
 // SecretStatus is how one of a hook's secrets is used. Nothing of it is shown but its position.
@@ -183,6 +216,7 @@ type HookInfo struct {
 	Enabled  bool       `json:"enabled"`
 	Open     bool       `json:"open"` // verify: none
 	Secrets  int        `json:"secrets"`
+	Paused   bool       `json:"paused"`
 	Rules    []RuleInfo `json:"rules"`
 }
 
@@ -194,6 +228,7 @@ type RuleInfo struct {
 	Timeout     float64 `json:"timeout"` // seconds
 	Attempts    int     `json:"attempts"`
 	Concurrency int     `json:"concurrency"` // jobs of one key at once; 0 is no bound
+	Paused      bool    `json:"paused"`
 }
 
 // NewDelivery is the wire form of d.
@@ -224,16 +259,30 @@ func NewJob(j *job.Job) Job {
 		Attempt: j.Attempt, RunAt: Time{j.RunAt}, CreatedAt: Time{j.CreatedAt},
 		StartedAt: Time{j.StartedAt}, FinishedAt: Time{j.FinishedAt}, ExitCode: j.ExitCode, Error: j.Error,
 		ConcurrencyKey: j.ConcurrencyKey, SupersededBy: j.SupersededBy, ReplayOf: j.ReplayOf, Node: j.Node,
+		Ending: j.Ending,
 	}
 }
 
-// NewJobDetail is the wire form of j with its attempts.
-func NewJobDetail(j *job.Job, attempts []job.Attempt) JobDetail {
+// NewJobDetail is the wire form of j with its attempts and what followed them.
+func NewJobDetail(j *job.Job, attempts []job.Attempt, followUps []job.FollowUp) JobDetail {
 	detail := JobDetail{Job: NewJob(j)}
+	if j.Keys != (job.Keys{}) {
+		detail.Keys = &j.Keys
+	}
 	for i := range attempts {
 		detail.Attempts = append(detail.Attempts, newAttempt(&attempts[i]))
 	}
+	for i := range followUps {
+		detail.FollowUps = append(detail.FollowUps, newFollowUp(&followUps[i]))
+	}
 	return detail
+}
+
+func newFollowUp(u *job.FollowUp) FollowUp {
+	return FollowUp{
+		Event: u.Event, Attempt: u.Attempt, Step: u.Step, Try: u.Try, Kind: u.Kind, StartedAt: Time{u.StartedAt}, FinishedAt: Time{u.FinishedAt},
+		ExitCode: u.ExitCode, Signal: u.Signal, Status: u.Status, Error: u.Error, Output: text(u.Output),
+	}
 }
 
 func newAttempt(a *job.Attempt) Attempt {

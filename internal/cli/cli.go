@@ -45,6 +45,8 @@ type grammar struct {
 	Jobs       jobsCmd       `cmd:"" group:"look" help:"List and show jobs; retry and cancel them."`
 	Status     statusCmd     `cmd:"" group:"look" help:"Show how the daemon is."`
 
+	Pause      pauseCmd      `cmd:"" group:"daemon" help:"Let a hook or rule start nothing; what arrives is kept."`
+	Resume     resumeCmd     `cmd:"" group:"daemon" help:"Let a paused hook or rule start again."`
 	Reload     reloadCmd     `cmd:"" group:"daemon" help:"Make the daemon read its configuration again."`
 	Completion completionCmd `cmd:"" group:"other" help:"Print a completion script for your shell."`
 	Version    versionCmd    `cmd:"" group:"other" help:"Print the version."`

@@ -74,6 +74,8 @@ func (k *kept) Jobs(_ context.Context, f store.Filter) ([]job.Job, error) {
 	return list, nil
 }
 
+func (k *kept) FollowUps(context.Context, string) ([]job.FollowUp, error) { return nil, nil }
+
 func (k *kept) Attempts(_ context.Context, id string) ([]job.Attempt, error) {
 	return k.attempts[id], nil
 }

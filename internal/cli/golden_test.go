@@ -83,7 +83,7 @@ func TestOutput_OnATerminal(t *testing.T) {
 	}
 	jobsTable(e, jobs)
 	out.WriteString("\n")
-	detail := admin.NewJobDetail(&k.jobs[2], k.attempts[id(11)])
+	detail := admin.NewJobDetail(&k.jobs[2], k.attempts[id(11)], nil)
 	showJob(e, &detail)
 	if err := e.writeOutput(k.attempts[id(11)][1].Output); err != nil {
 		t.Fatal(err)

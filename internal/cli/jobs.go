@@ -133,7 +133,7 @@ func showJob(e *env, j *admin.JobDetail) {
 		[2]string{"state", state},
 		[2]string{"delivery", printable(j.Delivery)},
 		[2]string{"lane", printable(j.ConcurrencyKey)},
-		[2]string{"superseded by", printable(j.SupersededBy)},
+		[2]string{successorTitle(j.State), printable(j.SupersededBy)},
 		[2]string{"replay of", printable(j.ReplayOf)},
 		[2]string{"node", printable(j.Node)},
 	)
@@ -145,16 +145,33 @@ func showJob(e *env, j *admin.JobDetail) {
 		return
 	}
 	last := j.Attempts[len(j.Attempts)-1]
-	e.heading(fmt.Sprintf("output of attempt %d", last.N))
-	if last.Output == "" {
+	e.output(fmt.Sprintf("output of attempt %d", last.N), last.Output)
+	for _, u := range j.FollowUps {
+		if u.Attempt == last.N && u.Output != "" {
+			e.output(fmt.Sprintf("output of %s, step %d", u.Event, u.Step), u.Output)
+		}
+	}
+}
+
+// output prints what an action wrote, under a heading.
+func (e *env) output(heading, text string) {
+	e.heading(heading)
+	if text == "" {
 		fmt.Fprintln(e.stdout, "  (none)")
 		return
 	}
-	text := last.Output
 	if !e.out.color {
 		text = colors.ReplaceAllString(text, "")
 	}
 	fmt.Fprintln(e.stdout, indent(printableOutput(strings.TrimRight(text, "\r\n"))))
+}
+
+// successorTitle says what another job is to one that gave way to it.
+func successorTitle(s job.State) string {
+	if s == job.Skipped || s == job.Stale {
+		return "in favour of"
+	}
+	return "superseded by"
 }
 
 // moment is one line of a timeline.
@@ -172,6 +189,16 @@ func timeline(j *admin.JobDetail) []moment {
 			line = append(line, moment{a.FinishedAt.Time, fmt.Sprintf("attempt %d %s after %s", a.N, ending(&a), took(a.StartedAt.Time, a.FinishedAt.Time))})
 		}
 	}
+	for _, u := range j.FollowUps {
+		name := fmt.Sprintf("%s, step %d (%s)", u.Event, u.Step, u.Kind)
+		if u.Try > 1 {
+			name += fmt.Sprintf(", try %d", u.Try)
+		}
+		line = append(line, moment{u.StartedAt.Time, name + " started"})
+		if !u.FinishedAt.IsZero() {
+			line = append(line, moment{u.FinishedAt.Time, fmt.Sprintf("%s %s after %s", name, followUpEnding(&u), took(u.StartedAt.Time, u.FinishedAt.Time))})
+		}
+	}
 	switch {
 	case !j.FinishedAt.IsZero():
 		line = append(line, moment{j.FinishedAt.Time, string(j.State)})
@@ -180,6 +207,11 @@ func timeline(j *admin.JobDetail) []moment {
 	}
 	slices.SortStableFunc(line, func(a, b moment) int { return a.at.Compare(b.at) })
 	return line
+}
+
+// followUpEnding is how a follow-up ended.
+func followUpEnding(u *admin.FollowUp) string {
+	return ending(&admin.Attempt{ExitCode: u.ExitCode, Signal: u.Signal, Status: u.Status, Error: u.Error})
 }
 
 // ending is how an attempt ended.

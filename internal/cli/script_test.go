@@ -108,6 +108,8 @@ func (b backend) Cancel(ctx context.Context, id string) error {
 	return b.Settle(ctx, store.Settle{Job: id, At: time.Now(), Next: job.Cancelled, Reason: "cancelled"})
 }
 
+func (b backend) SetPause(context.Context, string, string, bool) error { return nil }
+
 func (b backend) Reload(context.Context) (admin.ReloadResult, error) {
 	return admin.ReloadResult{Digest: "0123456789ab", Problems: []config.Diagnostic{
 		{Severity: config.Problem, Pos: config.Pos{File: "hooks.yaml", Line: 4, Col: 14}, Message: `unknown name "boddy"`, Hints: []string{`did you mean "body"?`}},

@@ -80,7 +80,11 @@ func (s stored) Job(ctx context.Context, id string) (admin.JobDetail, error) {
 	if err != nil {
 		return admin.JobDetail{}, err
 	}
-	return admin.NewJobDetail(&j, attempts), nil
+	followUps, err := s.reader.FollowUps(ctx, id)
+	if err != nil {
+		return admin.JobDetail{}, err
+	}
+	return admin.NewJobDetail(&j, attempts, followUps), nil
 }
 
 func (s stored) Output(ctx context.Context, id string, attempt int) (admin.Output, error) {

@@ -56,6 +56,7 @@ func showStatus(e *env, s *admin.Status) {
 		[2]string{"store", printable(s.Store)},
 		[2]string{"jobs", liveJobs(s.Jobs)},
 		[2]string{"hooks", fmt.Sprintf("%d, configuration %s", s.Hooks, printable(s.Config.Digest))},
+		[2]string{"paused", pausedNames(e.now(), s.Paused)},
 		[2]string{"last reload", reloadState(e, &s.Config)},
 		[2]string{"needs a restart", printable(strings.Join(s.Config.NeedsRestart, ", "))},
 	)
@@ -63,6 +64,16 @@ func showStatus(e *env, s *admin.Status) {
 		fmt.Fprintln(e.stdout, printable(line))
 	}
 	e.problems(s.Config.Problems)
+}
+
+// pausedNames are the hooks and rules that start nothing.
+func pausedNames(now time.Time, paused []admin.Pause) string {
+	var names []string
+	for _, p := range paused {
+		name := strings.TrimSuffix(p.Hook+"/"+p.Rule, "/")
+		names = append(names, fmt.Sprintf("%s for %s", printable(name), age(now, p.Since.Time)))
+	}
+	return strings.Join(names, ", ")
 }
 
 // unusedFor is how long a secret is not needed before it is said to be old.

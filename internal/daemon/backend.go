@@ -45,6 +45,14 @@ func (b backend) Cancel(ctx context.Context, id string) error {
 	return b.d.pool.Cancel(ctx, id, "cancelled by a person")
 }
 
+func (b backend) FollowUps(ctx context.Context, id string) ([]job.FollowUp, error) {
+	return b.d.store.FollowUps(ctx, id)
+}
+
+func (b backend) SetPause(ctx context.Context, hook, rule string, on bool) error {
+	return b.d.setPause(ctx, hook, rule, on)
+}
+
 func (b backend) Reload(ctx context.Context) (admin.ReloadResult, error) {
 	return b.d.Reload(ctx, triggerAdmin)
 }
@@ -52,9 +60,11 @@ func (b backend) Reload(ctx context.Context) (admin.ReloadResult, error) {
 func (b backend) Hooks() []admin.HookInfo {
 	var out []admin.HookInfo
 	for _, h := range b.d.hooks().Hooks() {
+		paused := func(rule string) bool { return b.d.paused.has(h.Name, rule) }
 		info := admin.HookInfo{
 			Name: h.Name, Path: h.Path, Scheme: h.Scheme, Methods: h.Methods, MaxBody: h.MaxBody,
 			Enabled: h.Enabled, Open: h.Open, Secrets: h.SecretCount(),
+			Paused: paused(""),
 		}
 		if h.Provider != nil {
 			info.Provider = h.Provider.Name
@@ -67,6 +77,7 @@ func (b backend) Hooks() []admin.HookInfo {
 			info.Rules = append(info.Rules, admin.RuleInfo{
 				Name: r.Name, Match: r.Match, Action: r.Action.Kind(), Timeout: r.Action.Timeout().Seconds(),
 				Attempts: r.Retry.Attempts, Concurrency: limit,
+				Paused: paused("") || paused(r.Name),
 			})
 		}
 		out = append(out, info)
@@ -86,7 +97,7 @@ func (b backend) Status() admin.Status {
 		}
 	}
 	return admin.Status{
-		Secrets: secrets,
+		Secrets: secrets, Paused: d.paused.list(),
 		Version: d.options.Version, PID: os.Getpid(), StartedAt: admin.Time{Time: d.started},
 		Listen: []string{d.Addr().String()}, Store: d.booted.Store, Hooks: len(running.Hooks.Hooks()), Workers: d.booted.Workers,
 		Config: admin.ConfigStatus{

@@ -50,6 +50,7 @@ type Daemon struct {
 
 	store   *sqlite.Store
 	pool    *worker.Pool
+	paused  pauses
 	ingress *ingress.Handler
 	metrics *metrics
 	systemd notifier
@@ -103,6 +104,9 @@ func (d *Daemon) setup(ctx context.Context) error {
 		Hooks: d.hooks, Store: d.store, Await: awaiter{d.pool}, Full: d.pool.Full,
 		Proxies: d.booted.Server.Proxies, Log: d.log, Observe: d.metrics,
 	})
+	if err := d.readPauses(ctx); err != nil {
+		return err
+	}
 	report, err := d.pool.Recover(ctx)
 	if err != nil {
 		return fmt.Errorf("take up the jobs of the run before: %w", err)

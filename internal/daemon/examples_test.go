@@ -30,13 +30,23 @@ func exampleIn(t *testing.T, name string, environ ...string) *running {
 	for _, script := range glob(t, filepath.Join(dir, "*.sh")) {
 		must(t, os.Chmod(script, 0o700)) // CopyFS leaves the mode to the umask
 	}
-	return startWith(t, dir, config.Options{
+	return startWith(t, dir, exampleOptions(dir, environ))
+}
+
+func exampleOptions(dir string, environ []string) config.Options {
+	return config.Options{
 		Path:    filepath.Join(dir, "hooks.yaml"),
 		Environ: environ,
 		Overrides: map[string]string{
 			"server.listen": "127.0.0.1:0", "admin.listen": "unix:" + dir + "/admin.sock", "store.url": "sqlite:" + dir + "/t.db",
 		},
-	})
+	}
+}
+
+// exampleAgain starts a daemon where one was stopped.
+func exampleAgain(t *testing.T, r *running, environ ...string) *running {
+	t.Helper()
+	return startWith(t, r.dir, exampleOptions(r.dir, environ))
 }
 
 func glob(t *testing.T, pattern string) []string {

@@ -1,0 +1,3 @@
+#!/bin/sh
+# Stands for a message to your team.
+echo "$1" >> story.log
