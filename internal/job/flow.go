@@ -23,6 +23,9 @@ type Waiting struct {
 	Once string
 	// Kept jobs are never refused for want of room: they had a place before, and have perhaps run.
 	Kept bool
+	// Resumes: the job has run, and what follows it has yet to. It holds its place in its lane at
+	// once, and is handed out before all others whatever the controls say.
+	Resumes bool
 }
 
 // Decision ends a job that waits, without an attempt.
@@ -64,6 +67,7 @@ type Flow struct {
 	pace     map[string]time.Time // when the next job of a ThrottleKey is due, were they spread evenly
 	swept    int                  // len(pace) when old ones were last forgotten
 
+	resumed   []*entry // that hold their places and were not handed out yet
 	decided   []*entry // in the order of the decisions
 	overtaken []Overtaken
 	postponed []Delayed
@@ -147,6 +151,8 @@ func (f *Flow) Add(w Waiting, now time.Time) {
 		f.forget(e)
 		e.Waiting = w
 		f.enter(e, now)
+	case w.Job.State == Scheduled:
+		// It was given another time while it was on its way already.
 	case e.place == away || e.place == runs || e.place == isDecided:
 		e.again = &w
 	}
@@ -166,6 +172,10 @@ func (f *Flow) arrival(w Waiting, now time.Time) *entry {
 
 func (f *Flow) enter(e *entry, now time.Time) {
 	f.entries[e.Job.ID] = e
+	if e.Resumes {
+		f.resume(e)
+		return
+	}
 	if !e.Expires.IsZero() {
 		heap.Push(&f.expiring, e)
 	}
@@ -178,6 +188,18 @@ func (f *Flow) enter(e *entry, now time.Time) {
 	if e.Kept && e.Lane.Overflow.newestWins() {
 		f.awaitRetry(e)
 	}
+}
+
+// resume gives a job its place in its lane back.
+func (f *Flow) resume(e *entry) {
+	e.place = runs
+	f.resumed = append(f.resumed, e)
+	l := f.lane(e.Lane)
+	l.running[e] = struct{}{}
+	if e.Once != "" {
+		f.busy[e.Once]++
+	}
+	f.settle(l)
 }
 
 // awaitRetry keeps a job that waits for a further attempt where newer ones of its lane find it.
@@ -231,6 +253,12 @@ func (f *Flow) decide(e *entry, next State, by string) {
 // Next hands out the job that runs now, if any may.
 func (f *Flow) Next(now time.Time) (Job, bool) {
 	f.wake(now)
+	if len(f.resumed) > 0 {
+		e := f.resumed[0]
+		f.resumed[0] = nil
+		f.resumed = f.resumed[1:]
+		return e.Job, true
+	}
 	for len(f.open.items) > 0 {
 		l := f.open.items[0]
 		e := l.queue.items[0]

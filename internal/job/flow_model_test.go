@@ -36,6 +36,7 @@ type flowModel struct {
 	pace      map[string]time.Time
 	starts    map[string][]time.Time // of each throttle key
 	overtaken []job.Overtaken
+	resumed   []*modelJob
 	seq       int64
 	numbers   int
 	decisions int
@@ -45,7 +46,7 @@ type modelJob struct {
 	job.Waiting
 	number    int
 	rank      time.Time
-	where     string // later, lane, parked, decided, away, runs
+	where     string // later, lane, parked, decided, away, runs, resumes (it holds its place as if it ran)
 	decision  int
 	next      job.State
 	by        string
@@ -105,7 +106,7 @@ func (m *flowModel) room(l job.Lane) int {
 	if l.Limit == 0 {
 		return 1 << 30
 	}
-	return max(0, l.Limit-len(m.of(l, "runs")))
+	return max(0, l.Limit-len(m.of(l, "runs", "resumes")))
 }
 
 var modelPace = map[string]*job.Pace{
@@ -127,6 +128,7 @@ func (m *flowModel) draw(t *rapid.T, id string, seq int64) job.Waiting {
 	if rapid.Bool().Draw(t, "later") {
 		w.Due = m.now.Add(time.Duration(rapid.IntRange(-1, 4).Draw(t, "due")) * time.Second)
 	}
+	w.Resumes = w.Kept && rapid.IntRange(0, 5).Draw(t, "resumes") == 0
 	if !w.Kept && rapid.IntRange(0, 3).Draw(t, "expires") == 0 {
 		w.Expires = m.now.Add(time.Duration(rapid.IntRange(1, 6).Draw(t, "within")) * time.Second)
 	}
@@ -143,6 +145,7 @@ func (m *flowModel) add(t *rapid.T) {
 	}
 	w := m.draw(t, id, seq)
 	w.Job.CreatedAt = m.now
+	w.Job.State = rapid.SampledFrom([]job.State{job.Queued, job.Queued, job.Scheduled}).Draw(t, "state")
 	m.flow.Add(w, m.now)
 	switch j := m.find(id); {
 	case j == nil:
@@ -150,7 +153,8 @@ func (m *flowModel) add(t *rapid.T) {
 	case j.where == "later":
 		j.Waiting, j.retry = w, false
 		m.enter(j)
-	case j.where == "away" || j.where == "runs" || j.where == "decided":
+	case w.Job.State == job.Scheduled:
+	case j.where == "away" || j.where == "runs" || j.where == "resumes" || j.where == "decided":
 		j.again = &w
 	}
 }
@@ -166,6 +170,11 @@ func (m *flowModel) arrival(w job.Waiting) *modelJob {
 }
 
 func (m *flowModel) enter(j *modelJob) {
+	if j.Resumes {
+		m.lanes[laneOf(j.Lane)], j.where = j.Lane, "resumes"
+		m.resumed = append(m.resumed, j)
+		return
+	}
 	if !j.Due.After(m.now) {
 		m.arrive(j)
 		return
@@ -180,7 +189,7 @@ func (m *flowModel) enter(j *modelJob) {
 
 // newer is the newest job of the lane if so many arrived after j that j is not to run at all.
 func (m *flowModel) newer(j *modelJob) *modelJob {
-	all := slices.DeleteFunc(m.of(j.Lane, "lane", "runs", "later"), func(o *modelJob) bool {
+	all := slices.DeleteFunc(m.of(j.Lane, "lane", "runs", "resumes", "later"), func(o *modelJob) bool {
 		return o.number <= j.number || o.where == "later" && !o.retry
 	})
 	if len(all) < max(1, m.lanes[laneOf(j.Lane)].Limit) {
@@ -221,7 +230,7 @@ func (m *flowModel) arrive(j *modelJob) {
 		return
 	case !newestWins && full && !j.Kept:
 		holder := ""
-		if running := m.of(l, "runs"); len(running) > 0 {
+		if running := m.of(l, "runs", "resumes"); len(running) > 0 {
 			holder = running[0].Job.ID
 		} else if len(waiting) > 0 {
 			first := slices.DeleteFunc(m.in("lane"), func(o *modelJob) bool { return laneOf(o.Lane) != laneOf(l) })
@@ -244,7 +253,7 @@ func (m *flowModel) overtake(j *modelJob) {
 	if j.Lane.Overflow != job.OverflowCancel || j.where != "lane" {
 		return
 	}
-	staying := slices.DeleteFunc(m.of(j.Lane, "runs"), func(o *modelJob) bool { return o.overtaken })
+	staying := slices.DeleteFunc(m.of(j.Lane, "runs", "resumes"), func(o *modelJob) bool { return o.overtaken })
 	if len(staying) >= j.Lane.Limit && staying[0].number < j.number {
 		staying[0].overtaken = true
 		m.overtaken = append(m.overtaken, job.Overtaken{Job: staying[0].Job.ID, By: j.Job.ID})
@@ -279,6 +288,11 @@ func (m *flowModel) pass() {
 // expected is the job that Next must hand out: of all that may run, the first.
 func (m *flowModel) expected() *modelJob {
 	m.pass()
+	if len(m.resumed) > 0 {
+		j := m.resumed[0]
+		m.resumed = m.resumed[1:]
+		return j
+	}
 	blocked := map[job.Lane]bool{} // by their first, which is too early
 	for _, j := range m.in("lane") {
 		l := m.lanes[laneOf(j.Lane)]
@@ -286,7 +300,7 @@ func (m *flowModel) expected() *modelJob {
 		case blocked[laneOf(l)] || m.isPaused(l) || m.room(l) == 0:
 		case j.Throttle != nil && m.tooEarly(j):
 			blocked[laneOf(l)] = true
-		case j.Once != "" && slices.ContainsFunc(m.in("runs"), func(o *modelJob) bool { return o.Once == j.Once }):
+		case j.Once != "" && slices.ContainsFunc(m.in("runs", "resumes"), func(o *modelJob) bool { return o.Once == j.Once }):
 			j.where = "parked"
 		default:
 			return j
@@ -309,6 +323,10 @@ func (m *flowModel) next(t *rapid.T) {
 	if !ok {
 		return
 	}
+	if want.where == "resumes" {
+		want.where = "runs"
+		return // nothing of it was asked for
+	}
 	want.where = "runs"
 	if want.Throttle != nil {
 		m.pace[want.ThrottleKey], _ = want.Throttle.Take(m.pace[want.ThrottleKey], m.now)
@@ -324,7 +342,7 @@ func (m *flowModel) promises(t *rapid.T) {
 		if j.Once != "" {
 			once[j.Once]++
 		}
-		if once[j.Once] > 1 {
+		if once[j.Once] > 1 && !slices.ContainsFunc(m.in("runs"), func(o *modelJob) bool { return o.Resumes }) {
 			t.Fatalf("two run of once %q", j.Once)
 		}
 	}
@@ -383,6 +401,7 @@ func (m *flowModel) done(t *rapid.T) {
 	if rapid.Bool().Draw(t, "again") {
 		w := m.draw(t, j.Job.ID, j.Job.Seq)
 		w.Kept, w.Expires, w.Lane = true, time.Time{}, j.Lane
+		w.Resumes = false
 		again = &w
 	}
 	m.finish(j, again)
@@ -391,7 +410,7 @@ func (m *flowModel) done(t *rapid.T) {
 func (m *flowModel) finish(j *modelJob, again *job.Waiting) {
 	m.flow.Done(j.Job.ID, again, m.now)
 	m.jobs = slices.DeleteFunc(m.jobs, func(o *modelJob) bool { return o == j })
-	if j.where == "runs" && j.Once != "" {
+	if j.where == "runs" && j.Once != "" && !slices.ContainsFunc(m.in("runs", "resumes"), func(o *modelJob) bool { return o.Once == j.Once }) {
 		parked := m.in("parked")
 		slices.SortFunc(parked, func(a, b *modelJob) int { return a.number - b.number })
 		for _, o := range parked {
@@ -433,7 +452,7 @@ func (m *flowModel) agree(t *rapid.T) {
 			len(m.jobs), len(m.in("later")), len(m.in("decided")))
 	}
 	for _, l := range m.lanes {
-		if running := m.of(l, "runs"); l.Limit > 0 && len(running) > 3 {
+		if running := m.of(l, "runs", "resumes"); l.Limit > 0 && len(slices.DeleteFunc(running, func(j *modelJob) bool { return j.Resumes })) > 3 {
 			t.Fatalf("%d run of %v", len(running), l)
 		}
 	}

@@ -342,6 +342,64 @@ func TestFollowUp_GoesOnAfterARestartWhereItWasAndRepeatsNoCommand(t *testing.T)
 	})
 }
 
+func TestFollowUp_IsResumedAlsoWhenANewerJobWaitsForItsPlace(t *testing.T) {
+	for _, overflow := range []job.Overflow{job.OverflowQueue, job.OverflowNewest, job.OverflowCancel, job.OverflowSkip} {
+		inWorld(t, func(w *world) {
+			var order []string
+			w.rule = &rule{limit: 1, pending: 9, overflow: overflow, do: func(_ context.Context, _ io.Writer, j *job.Job) action.Result {
+				order = append(order, j.ID)
+				return action.Result{}
+			}}
+			w.rule.after = map[job.State][]worker.FollowUp{job.Failed: {&followUp{do: func(context.Context, io.Writer, worker.JobEnd) action.Result {
+				time.Sleep(time.Second)
+				order = append(order, "followed")
+				return action.Result{}
+			}}}}
+			w.store.put(job.Job{ID: "1", ConcurrencyKey: "k", State: job.Running, Ending: job.Failed, Attempt: 1})
+			if overflow != job.OverflowSkip {
+				w.store.put(job.Job{ID: "2", ConcurrencyKey: "k"})
+			}
+			_, err := w.pool.Recover(context.Background())
+			w.same("Recover", err, nil)
+			w.start()
+			w.pass(time.Minute)
+			w.same("state of the first", w.store.get("1").State, job.Failed)
+			want := []string{"followed", "2"}
+			if overflow == job.OverflowSkip {
+				want = want[:1]
+			}
+			w.same("order", order, want)
+		})
+	}
+}
+
+func TestControls_ABurstThatIsProlongedWhileItsJobStartsDoesNotLoseItsRetry(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.rule = &rule{
+			controls: &job.Controls{Debounce: &job.Debounce{Quiet: time.Minute, MaxWait: time.Hour, Keep: job.KeepFirst}},
+			retry:    job.RetryPolicy{Attempts: 2, Initial: time.Second, Factor: 1, Max: time.Second},
+			do: func(_ context.Context, _ io.Writer, j *job.Job) action.Result {
+				if j.Attempt == 0 {
+					return exit(1)
+				}
+				return action.Result{}
+			},
+		}
+		first := w.store.put(job.Job{ID: "1", State: job.Scheduled, RunAt: time.Now()})
+		w.store.before = func(what, _ string) {
+			if what == "start" && w.store.get("1").Attempt == 0 { // committed just before the start is
+				prolonged := first
+				prolonged.RunAt = time.Now().Add(time.Minute)
+				w.pool.Add([]job.Job{prolonged})
+			}
+		}
+		w.start()
+		w.pool.Add([]job.Job{first})
+		w.pass(time.Hour)
+		w.same("state", []any{w.store.get("1").State, w.store.get("1").Attempt}, []any{job.Succeeded, 2})
+	})
+}
+
 func TestFollowUp_AStopLeavesTheRestForTheNextStart(t *testing.T) {
 	inWorld(t, func(w *world) {
 		waits := &followUp{do: func(ctx context.Context, _ io.Writer, _ worker.JobEnd) action.Result {

@@ -162,7 +162,9 @@ const longestRetry = time.Hour
 // waiting says how a job waits under the rules in force.
 func waiting(j *job.Job, rules Rules, now time.Time) job.Waiting {
 	// A job that has begun in its run of attempts keeps its place: it was let in before.
-	w := job.Waiting{Job: *j, Kept: j.Attempt > j.Since, Lane: job.Lane{Hook: j.Hook, Rule: j.Rule}}
+	w := job.Waiting{
+		Job: *j, Kept: j.Attempt > j.Since, Resumes: j.Ending != "", Lane: job.Lane{Hook: j.Hook, Rule: j.Rule},
+	}
 	longest := longestRetry
 	if rule, ok := rules.Rule(j.Hook, j.Rule); ok {
 		w.Lane = rule.Lane(j)
