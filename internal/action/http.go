@@ -48,6 +48,7 @@ type httpAction struct {
 	timeout   time.Duration
 	redirects int
 	private   bool
+	signer    *signer // nil: not signed
 	mask      *mask
 }
 
@@ -76,7 +77,7 @@ func newHTTP(m *config.Map, rule config.Node, c Context) Action {
 	node := m.Get("http")
 	decoded := node.Decode(&spec, d)
 	a := &httpAction{
-		method: "POST", timeout: defaultHTTPTimeout, redirects: spec.FollowRedirects, private: spec.AllowPrivate, mask: newMask(c.Mask),
+		method: "POST", timeout: defaultHTTPTimeout, redirects: spec.FollowRedirects, private: spec.AllowPrivate, mask: newMask(bare(c.Mask)),
 		expect: []statusRange{{200, 299}},
 	}
 	a.readTimeout(m, rule, node, spec.Timeout, d)
@@ -90,9 +91,8 @@ func newHTTP(m *config.Map, rule config.Node, c Context) Action {
 	if spec.FollowRedirects < 0 || spec.FollowRedirects > maxRedirects {
 		d.Errorf(node.Find("follow_redirects"), "follow_redirects is between 0 and %d", maxRedirects)
 	}
-	if !spec.Sign.IsZero() {
-		d.Errorf(node.Key("sign"), "http.sign is part of the language, but this version does not carry it out yet")
-	}
+	a.signer = newSigner(spec.Sign, d)
+	a.signer.checkUnsigned(spec.Headers, d)
 	if !decoded || a.url == nil {
 		return nil
 	}
@@ -163,7 +163,7 @@ func headers(node config.Node, c Context) []variable {
 	for _, e := range node.Entries() {
 		name := e.Key.Value
 		switch strings.ToLower(name) {
-		case "host", "content-length", "transfer-encoding", "connection", "idempotency-key":
+		case "host", "content-length", "transfer-encoding", "connection":
 			c.Diagnostics.Errorf(e.Key, "header %s is set by the daemon", name)
 			continue
 		}

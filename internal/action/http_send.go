@@ -24,6 +24,10 @@ type preparedRequest struct {
 	body   []byte
 }
 
+// headerIdempotency tells the receiver which requests are attempts of one job
+// (draft-ietf-httpapi-idempotency-key-header).
+const headerIdempotency = "Idempotency-Key"
+
 // maxDescribedBody bounds the body that is shown of a request.
 const maxDescribedBody = 4096
 
@@ -66,9 +70,16 @@ func (p *preparedRequest) send(ctx context.Context, out io.Writer) (r Result, cu
 		return Result{Err: p.plain(err), Final: true}, false
 	}
 	req.Header = p.header.Clone()
-	req.Header.Set("Idempotency-Key", p.facts.Job)
+	if req.Header.Get(headerIdempotency) == "" {
+		req.Header.Set(headerIdempotency, p.facts.Job)
+	}
 	if req.Header.Get("User-Agent") == "" {
 		req.Header.Set("User-Agent", "tenterhook")
+	}
+	if s := p.action.signer; s != nil {
+		if err := s.set(req.Header, p.facts.Job, p.body, time.Now()); err != nil {
+			return Result{Err: p.plain(err), Final: true}, false
+		}
 	}
 	response, err := p.client().Do(req)
 	if err != nil {
@@ -96,15 +107,35 @@ func (p *preparedRequest) client() *http.Client {
 				return fmt.Errorf("%w to be redirected from https to %s", errRefused, req.URL.Scheme)
 			}
 			req.Header.Del("Referer")
-			if req.URL.Host != via[0].URL.Host {
-				for name := range p.header {
-					if name != "Content-Type" && name != "Accept" {
-						req.Header.Del(name)
-					}
-				}
+			if leftHost(req, via) {
+				p.withhold(req.Header)
 			}
 			return nil
 		},
+	}
+}
+
+// leftHost reports whether a chain of redirects has been at another host than its first, also when
+// it leads back: what another host chose to ask of the first is not the rule's request.
+func leftHost(req *http.Request, via []*http.Request) bool {
+	for _, hop := range append(via[1:len(via):len(via)], req) {
+		if hop.URL.Host != via[0].URL.Host {
+			return true
+		}
+	}
+	return false
+}
+
+// withhold removes what another host must not have: every header of the rule, which may be a
+// credential, and the signature, with which it could pass the request off as its own.
+func (p *preparedRequest) withhold(header http.Header) {
+	for name := range p.header {
+		if name != "Content-Type" && name != "Accept" {
+			header.Del(name)
+		}
+	}
+	for _, name := range signatureHeaders {
+		header.Del(name)
 	}
 }
 
