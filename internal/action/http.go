@@ -128,6 +128,9 @@ func (a *httpAction) readURL(text config.Text, c Context) {
 	u, err := url.Parse(constant)
 	d := c.Diagnostics
 	switch {
+	case err != nil && !templated:
+		d.Errorf(text, "url is not an address")
+		return
 	case err != nil || templated && strings.Count(constant, "/") < 3 && !strings.ContainsRune(constant, '?'):
 		d.Errorf(text, "scheme and host of url are the same for every delivery").Hint(`write them out: https://example.com/${{ … }}`)
 		return

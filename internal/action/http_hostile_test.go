@@ -91,7 +91,7 @@ func TestRedirect_IsGuardedLikeTheFirstRequest(t *testing.T) {
 				return nil
 			}
 			return guardDial(network, address, c)
-		})
+		}, nil)
 		usual := transports()[false]
 		transports()[false] = public
 		r, _ := sent(t, "http: {url: '"+s.URL+"', follow_redirects: 3}")

@@ -164,6 +164,7 @@ func TestCompile_RefusesRequestsThatCannotBeSent(t *testing.T) {
 		"part of a host":               {"http: {url: 'https://a.example.${{ payload.tld }}/x'}", "1:13 scheme and host of url are the same for every delivery"},
 		"a port the sender picks":      {"http: {url: 'https://a.example:${{ payload.port }}/x'}", "1:13 scheme and host of url are the same for every delivery"},
 		"all of it":                    {"http: {url: '${{ payload.url }}'}", "1:13 scheme and host of url are the same for every delivery"},
+		"no address":                   {"http: {url: 'https://%31%32%37.0.0.1/'}", "1:13 url is not an address"},
 		"a password in it":             {"http: {url: 'https://u:hunter2@a.example'}", "1:13 url holds a password"},
 		"a method":                     {"http: {url: 'https://a.example', method: FETCH}", `1:42 unknown method "FETCH"`},
 		"a header's name":              {"http: {url: 'https://a.example', headers: {'X A': b}}", `1:44 "X A" is not the name of a header`},
