@@ -49,6 +49,7 @@ type httpAction struct {
 	redirects int
 	private   bool
 	signer    *signer // nil: not signed
+	targets   *breakers
 	mask      *mask
 }
 
@@ -77,7 +78,7 @@ func newHTTP(m *config.Map, rule config.Node, c Context) Action {
 	node := m.Get("http")
 	decoded := node.Decode(&spec, d)
 	a := &httpAction{
-		method: "POST", timeout: defaultHTTPTimeout, redirects: spec.FollowRedirects, private: spec.AllowPrivate, mask: newMask(bare(c.Mask)),
+		method: "POST", timeout: defaultHTTPTimeout, redirects: spec.FollowRedirects, private: spec.AllowPrivate, mask: newMask(bare(c.Mask)), targets: failing,
 		expect: []statusRange{{200, 299}},
 	}
 	a.readTimeout(m, rule, node, spec.Timeout, d)

@@ -22,6 +22,8 @@ type preparedRequest struct {
 	url    *url.URL
 	header http.Header
 	body   []byte
+
+	elsewhere bool // a redirect led to another host
 }
 
 // headerIdempotency tells the receiver which requests are attempts of one job
@@ -47,6 +49,10 @@ func (p *preparedRequest) Describe() map[string]any {
 
 // Run implements Prepared.
 func (p *preparedRequest) Run(ctx context.Context, out io.Writer) Result {
+	targets, target := p.action.targets, targetOf(p.url)
+	if err := targets.enter(target); err != nil {
+		return p.notSent(err)
+	}
 	bounded, cancel := context.WithTimeout(ctx, p.action.timeout)
 	defer cancel()
 	masked := p.action.mask.writer(out)
@@ -55,11 +61,40 @@ func (p *preparedRequest) Run(ctx context.Context, out io.Writer) Result {
 	switch {
 	case cut && ctx.Err() != nil:
 		result.Err = context.Cause(ctx)
+		targets.leave(target, unknown)
+		return result
 	case cut && bounded.Err() != nil:
 		result.TimedOut = true
 		result.Err = fmt.Errorf("timed out after %s", p.action.timeout)
 	}
+	targets.leave(target, p.health(result))
 	return result
+}
+
+// notSent is the end of an attempt whose target is failing.
+func (p *preparedRequest) notSent(err error) Result {
+	r := Result{Err: errors.New(p.action.mask.text(err.Error()))}
+	var failing *targetError
+	if errors.As(err, &failing) {
+		r.RetryAfter = waitFor(failing, p.facts.Attempt, p.action.targets.now())
+	}
+	return r
+}
+
+// health tells a target that fails from a request that is wrong: a server that refuses one, or
+// sends it elsewhere, is well, and of one that was not sent nothing follows.
+func (p *preparedRequest) health(r Result) health {
+	switch {
+	case r.Err == nil || p.elsewhere:
+		return works
+	case r.TimedOut:
+		return fails
+	case r.Status == 0 && r.Final:
+		return unknown
+	case r.Status == 0 || r.Status >= 500:
+		return fails
+	}
+	return works
 }
 
 // send sends the request and judges the answer. It reports whether it was cut off before that:
@@ -108,6 +143,7 @@ func (p *preparedRequest) client() *http.Client {
 			}
 			req.Header.Del("Referer")
 			if leftHost(req, via) {
+				p.elsewhere = true
 				p.withhold(req.Header)
 			}
 			return nil

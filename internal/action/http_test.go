@@ -42,8 +42,17 @@ func newSink(t *testing.T, answer http.HandlerFunc) *sink {
 		for _, tr := range transports() {
 			tr.(*http.Transport).CloseIdleConnections()
 		}
+		forgetTargets()
 	})
 	return s
+}
+
+// forgetTargets keeps what one test does to a target, which may be the same name or port, from
+// the next.
+func forgetTargets() {
+	failing.mu.Lock()
+	defer failing.mu.Unlock()
+	clear(failing.by)
 }
 
 func sent(t *testing.T, rule string, secrets ...string) (Result, string) {
