@@ -57,7 +57,8 @@ type statusRange struct{ from, to int }
 
 const (
 	defaultHTTPTimeout = 30 * time.Second
-	keptResponse       = 64 << 10
+	keptResponse       = 64 << 10 // of an answer's beginning, and of its end
+	readResponse       = 1 << 20  // of an answer; then the connection is closed
 	keptStatus         = 200
 	largestHeader      = 16 << 10
 	maxRedirects       = 10

@@ -122,8 +122,12 @@ func (p *preparedRequest) send(ctx context.Context, out io.Writer) (r Result, cu
 	}
 	defer func() { _ = response.Body.Close() }()
 	fmt.Fprintf(out, "%s %s\n", response.Proto, response.Status[:min(len(response.Status), keptStatus)])
-	if _, err := io.Copy(out, io.LimitReader(response.Body, keptResponse)); err != nil {
+	n, err := io.Copy(out, io.LimitReader(response.Body, readResponse))
+	if err != nil {
 		return Result{Status: response.StatusCode, Err: fmt.Errorf("read the answer: %w", p.plain(err))}, true
+	}
+	if n == readResponse {
+		fmt.Fprintf(out, "\n[… the answer was read up to here …]\n")
 	}
 	return p.judge(response), false
 }

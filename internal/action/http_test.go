@@ -209,18 +209,38 @@ func TestHTTP_ACancelledRequestSaysByWhom(t *testing.T) {
 }
 
 func TestHTTP_AnEndlessAnswerIsCutAndMasked(t *testing.T) {
+	closed := make(chan struct{})
 	s := newSink(t, func(w http.ResponseWriter, _ *http.Request) {
-		for range 1000 {
+		defer close(closed)
+		for {
 			if _, err := io.WriteString(w, strings.Repeat("hunter2 ", 1000)); err != nil {
 				return
 			}
 		}
 	})
 	r, out := sent(t, "http: {url: '"+s.URL+"', allow_private: true}", "hunter2")
-	if r.Err != nil || len(out) > 2*keptResponse || strings.Contains(out, "hunter2") || !strings.Contains(out, redacted) {
+	if r.Err != nil || len(out) > keptOutput || strings.Contains(out, "hunter2") || !strings.Contains(out, redacted) {
 		t.Errorf("%+v, %d bytes of output", r, len(out))
 	}
+	if !strings.HasSuffix(out, "\n[… the answer was read up to here …]\n") {
+		t.Errorf("the output ends with %q", out[len(out)-100:])
+	}
+	<-closed // the server is told, and not left to write on
 }
+
+func TestHTTP_KeepsTheBeginningAndTheEndOfALongAnswer(t *testing.T) {
+	s := newSink(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "first line\n"+strings.Repeat("x", 4*keptResponse)+"\nthe reason\n")
+	})
+	r, out := sent(t, "http: {url: '"+s.URL+"', allow_private: true}")
+	if r.Err != nil || !strings.HasPrefix(out, "HTTP/1.1 200 OK\nfirst line\n") || !strings.HasSuffix(out, "\nthe reason\n") ||
+		!strings.Contains(out, "bytes left out") || strings.Contains(out, "read up to here") || len(out) > keptOutput {
+		t.Errorf("%+v, %d bytes: %.60q … %.60q", r, len(out), out, out[max(0, len(out)-60):])
+	}
+}
+
+// keptOutput is the most that is kept of an answer, with the line between its head and its tail.
+const keptOutput = 2*keptResponse + 60
 
 func TestHTTP_ErrorsHoldNoAddress(t *testing.T) {
 	s := newSink(t, nil)
