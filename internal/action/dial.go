@@ -35,9 +35,17 @@ func prefixes(all ...string) []netip.Prefix {
 	return out
 }
 
+// nat64 is the prefix behind which a translator reaches the IPv4 internet for networks that have
+// IPv6 alone (RFC 6052): what counts is the address inside.
+var nat64 = netip.MustParsePrefix("64:ff9b::/96")
+
 // isPrivate reports whether an address is not the public internet's.
 func isPrivate(addr netip.Addr) bool {
 	addr = addr.Unmap().WithZone("")
+	if nat64.Contains(addr) {
+		b := addr.As16()
+		addr = netip.AddrFrom4([4]byte(b[12:]))
+	}
 	if !addr.IsValid() || addr.Is6() && !unicast6.Contains(addr) {
 		return true
 	}

@@ -97,7 +97,7 @@ func TestRedirect_IsGuardedLikeTheFirstRequest(t *testing.T) {
 		r, _ := sent(t, "http: {url: '"+s.URL+"', follow_redirects: 3}")
 		transports()[false] = usual
 		public.CloseIdleConnections()
-		if r.Err == nil || s.hits.Load() != 1 || target.hits.Load() != 0 {
+		if r.Err == nil || !r.Final || s.hits.Load() != 1 || target.hits.Load() != 0 {
 			t.Errorf("%s: got %+v, hits %d and %d", to, r, s.hits.Load(), target.hits.Load())
 		}
 	}

@@ -41,10 +41,13 @@ func (p *preparedRequest) Describe() map[string]any {
 		shown[name] = mask.text(p.header.Get(name))
 	}
 	body := string(p.body[:min(len(p.body), maxDescribedBody)])
-	return map[string]any{
-		"http":    map[string]any{"method": p.action.method, "url": mask.text(p.url.String()), "headers": shown, "body": mask.text(strings.ToValidUTF8(body, "\ufffd"))},
-		"timeout": p.action.timeout.String(), "body_bytes": len(p.body),
+	request := map[string]any{
+		"method": p.action.method, "url": mask.text(p.url.String()), "headers": shown, "body": mask.text(strings.ToValidUTF8(body, "\ufffd")),
 	}
+	if p.action.signer != nil {
+		request["sign"] = schemes[0]
+	}
+	return map[string]any{"http": request, "timeout": p.action.timeout.String(), "body_bytes": len(p.body)}
 }
 
 // Run implements Prepared.
@@ -142,8 +145,8 @@ func (p *preparedRequest) client() *http.Client {
 			if len(via) > p.action.redirects || req.Method != via[0].Method {
 				return http.ErrUseLastResponse
 			}
-			if req.URL.Scheme != "https" && via[0].URL.Scheme == "https" {
-				return fmt.Errorf("%w to be redirected from https to %s", errRefused, req.URL.Scheme)
+			if req.URL.Scheme != "https" && (req.URL.Scheme != "http" || via[0].URL.Scheme == "https") {
+				return fmt.Errorf("%w to be redirected from %s to %q", errRefused, via[0].URL.Scheme, req.URL.Scheme)
 			}
 			req.Header.Del("Referer")
 			if leftHost(req, via) {

@@ -126,6 +126,9 @@ func TestSign_TheKeyIsNeverShown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if !strings.Contains(string(shown), `"sign":"standard"`) {
+		t.Errorf("it is not said that it is signed: %s", shown)
+	}
 	if all := string(out.Bytes()) + string(shown); strings.Contains(all, rest) || !strings.Contains(all, redacted) {
 		t.Errorf("shown:\n%s", all)
 	}
