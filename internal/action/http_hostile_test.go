@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -330,5 +331,28 @@ http:
 	}
 	if want := `{"exponent":"1e5","number":"42","plain":42,"word":"word","yes":true,"zeros":"007"}`; s.body != want {
 		t.Errorf("body %s\nwant %s", s.body, want)
+	}
+}
+
+func TestHTTP_AnAttemptSendsItsRequestOnce(t *testing.T) {
+	var cut atomic.Bool
+	s := newSink(t, func(http.ResponseWriter, *http.Request) {
+		if cut.Load() {
+			panic(http.ErrAbortHandler) // after it acted
+		}
+	})
+	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE"} {
+		for _, more := range []string{"", ", body: ''", ", headers: {Idempotency-Key: mine}"} {
+			rule := "http: {url: '" + s.URL + "', allow_private: true, method: " + method + more + "}"
+			cut.Store(false)
+			if r, out := sent(t, rule); r.Err != nil { // its connection is kept, and used again
+				t.Fatalf("%+v %s", r, out)
+			}
+			cut.Store(true)
+			before := s.hits.Load()
+			if r, _ := sent(t, rule); r.Err == nil || r.Final || s.hits.Load() != before+1 {
+				t.Errorf("%s: %d requests, %+v", rule, s.hits.Load()-before, r)
+			}
+		}
 	}
 }

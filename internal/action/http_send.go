@@ -2,6 +2,7 @@ package action
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,11 @@ type preparedRequest struct {
 // headerIdempotency tells the receiver which requests are attempts of one job
 // (draft-ietf-httpapi-idempotency-key-header).
 const headerIdempotency = "Idempotency-Key"
+
+// sentIdempotency is the same header as it is sent. Under its usual name net/http would take it for
+// leave to send a request a second time, when a kept connection ends without an answer: an attempt
+// that nobody counts.
+var sentIdempotency = strings.ToLower(headerIdempotency)
 
 // maxDescribedBody bounds the body that is shown of a request.
 const maxDescribedBody = 4096
@@ -108,9 +114,8 @@ func (p *preparedRequest) send(ctx context.Context, out io.Writer) (r Result, cu
 		return Result{Err: p.plain(err), Final: true}, false
 	}
 	req.Header = p.header.Clone()
-	if req.Header.Get(headerIdempotency) == "" {
-		req.Header.Set(headerIdempotency, p.facts.Job)
-	}
+	req.Header[sentIdempotency] = []string{cmp.Or(p.header.Get(headerIdempotency), p.facts.Job)}
+	req.Header.Del(headerIdempotency)
 	if req.Header.Get("User-Agent") == "" {
 		req.Header.Set("User-Agent", "tenterhook")
 	}
@@ -176,6 +181,9 @@ func (p *preparedRequest) withhold(header http.Header) {
 		if name != "Content-Type" && name != "Accept" {
 			header.Del(name)
 		}
+	}
+	if p.header.Get(headerIdempotency) != "" {
+		delete(header, sentIdempotency)
 	}
 	for _, name := range signatureHeaders {
 		header.Del(name)

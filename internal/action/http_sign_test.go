@@ -157,9 +157,9 @@ func TestRedirect_BackFromAnotherHostTakesNoCredentialAlong(t *testing.T) {
 		}
 	})
 	home = s.URL
-	r, out := sent(t, `http: {url: "`+s.URL+`/", allow_private: true, follow_redirects: 3, headers: {Authorization: Bearer hunter2, X-Key: hunter2}, sign: {scheme: standard, secret: `+signingKey+`}}`)
+	r, out := sent(t, `http: {url: "`+s.URL+`/", allow_private: true, follow_redirects: 3, headers: {Authorization: Bearer hunter2, X-Key: hunter2, Idempotency-Key: hunter2}, sign: {scheme: standard, secret: `+signingKey+`}}`)
 	succeeded(t, r, out)
-	if s.path != "/chosen" || s.header.Get("Authorization") != "" || s.header.Get("X-Key") != "" || s.header.Get("Webhook-Signature") != "" {
+	if s.header.Get("Idempotency-Key") == "hunter2" || s.path != "/chosen" || s.header.Get("Authorization") != "" || s.header.Get("X-Key") != "" || s.header.Get("Webhook-Signature") != "" {
 		t.Errorf("%s was asked with %v", s.path, s.header)
 	}
 }

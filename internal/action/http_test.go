@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 type sink struct {
 	*httptest.Server
 	hits   atomic.Int64
+	mu     sync.Mutex
 	method string
 	path   string
 	header http.Header
@@ -31,7 +33,9 @@ func newSink(t *testing.T, answer http.HandlerFunc) *sink {
 		if err != nil {
 			t.Error(err)
 		}
+		s.mu.Lock() // of a request that was given up the handler may still run
 		s.method, s.path, s.header, s.body = r.Method, r.URL.String(), r.Header, string(body)
+		s.mu.Unlock()
 		s.hits.Add(1)
 		if answer != nil {
 			answer(w, r)
