@@ -122,6 +122,17 @@ func TestBreaker_ARequestThatNeverComesBackHoldsTheTargetUpForATimeOnly(t *testi
 	}
 }
 
+func TestBreaker_WhatBeganBeforeThePauseDoesNotMakeItLonger(t *testing.T) {
+	b, now := &breaker{}, time.Unix(1_800_000_000, 0)
+	for range failuresToOpen {
+		b.failed(now)
+	}
+	b.failed(now.Add(firstPause - 1)) // it was sent before
+	if ok, _ := b.admit(now.Add(firstPause)); !ok || b.pause != firstPause {
+		t.Errorf("admitted %v, the pause is %v", ok, b.pause)
+	}
+}
+
 func TestBreakers_AreBounded(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	bs := newBreakers(func() time.Time { return now })
@@ -224,7 +235,7 @@ func TestHTTP_ATargetThatFailsIsLeftAloneAndThenTriedOnce(t *testing.T) {
 }
 
 func TestHTTP_OneRequestAtATimeTriesATargetAgain(t *testing.T) {
-	arrived, release := make(chan struct{}), make(chan struct{})
+	arrived, release := make(chan struct{}, 2), make(chan struct{})
 	var slow atomic.Bool
 	s := newBroken(t, func(w http.ResponseWriter, r *http.Request) {
 		if slow.Load() {

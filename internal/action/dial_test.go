@@ -311,6 +311,11 @@ func TestGuard_HoldsForEveryProxyOfTheEnvironment(t *testing.T) {
 		t.Setenv(name, proxy.URL)
 	}
 	useTransport(t, false, newTransport(w.control, newResolver(t)))
+	for private, tr := range transports() {
+		if tr.(*http.Transport).Proxy != nil { // net/http reads the environment once in a process
+			t.Errorf("private %v: a proxy is asked for", private)
+		}
+	}
 	for _, scheme := range []string{"http", "https"} {
 		r, _ := sent(t, "http: {url: '"+scheme+"://public.test:4444/'}")
 		if refused, passed := w.taken(); r.Err == nil || len(refused) > 0 || !slices.Equal(passed, []string{"93.184.216.34:4444"}) {
