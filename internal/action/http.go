@@ -48,6 +48,8 @@ type httpAction struct {
 	timeout   time.Duration
 	redirects int
 	private   bool
+	signer    *signer // nil: not signed
+	targets   *breakers
 	mask      *mask
 }
 
@@ -55,7 +57,8 @@ type statusRange struct{ from, to int }
 
 const (
 	defaultHTTPTimeout = 30 * time.Second
-	keptResponse       = 64 << 10
+	keptResponse       = 64 << 10 // of an answer's beginning, and of its end
+	readResponse       = 1 << 20  // of an answer; then the connection is closed
 	keptStatus         = 200
 	largestHeader      = 16 << 10
 	maxRedirects       = 10
@@ -76,7 +79,7 @@ func newHTTP(m *config.Map, rule config.Node, c Context) Action {
 	node := m.Get("http")
 	decoded := node.Decode(&spec, d)
 	a := &httpAction{
-		method: "POST", timeout: defaultHTTPTimeout, redirects: spec.FollowRedirects, private: spec.AllowPrivate, mask: newMask(c.Mask),
+		method: "POST", timeout: defaultHTTPTimeout, redirects: spec.FollowRedirects, private: spec.AllowPrivate, mask: newMask(bare(c.Mask)), targets: failing,
 		expect: []statusRange{{200, 299}},
 	}
 	a.readTimeout(m, rule, node, spec.Timeout, d)
@@ -90,9 +93,8 @@ func newHTTP(m *config.Map, rule config.Node, c Context) Action {
 	if spec.FollowRedirects < 0 || spec.FollowRedirects > maxRedirects {
 		d.Errorf(node.Find("follow_redirects"), "follow_redirects is between 0 and %d", maxRedirects)
 	}
-	if !spec.Sign.IsZero() {
-		d.Errorf(node.Key("sign"), "http.sign is part of the language, but this version does not carry it out yet")
-	}
+	a.signer = newSigner(spec.Sign, d)
+	a.signer.checkUnsigned(spec.Headers, d)
 	if !decoded || a.url == nil {
 		return nil
 	}
@@ -128,6 +130,9 @@ func (a *httpAction) readURL(text config.Text, c Context) {
 	u, err := url.Parse(constant)
 	d := c.Diagnostics
 	switch {
+	case err != nil && !templated:
+		d.Errorf(text, "url is not an address")
+		return
 	case err != nil || templated && strings.Count(constant, "/") < 3 && !strings.ContainsRune(constant, '?'):
 		d.Errorf(text, "scheme and host of url are the same for every delivery").Hint(`write them out: https://example.com/${{ … }}`)
 		return
@@ -163,7 +168,7 @@ func headers(node config.Node, c Context) []variable {
 	for _, e := range node.Entries() {
 		name := e.Key.Value
 		switch strings.ToLower(name) {
-		case "host", "content-length", "transfer-encoding", "connection", "idempotency-key":
+		case "host", "content-length", "transfer-encoding", "connection":
 			c.Diagnostics.Errorf(e.Key, "header %s is set by the daemon", name)
 			continue
 		}

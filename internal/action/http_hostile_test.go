@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -91,13 +92,13 @@ func TestRedirect_IsGuardedLikeTheFirstRequest(t *testing.T) {
 				return nil
 			}
 			return guardDial(network, address, c)
-		})
+		}, nil)
 		usual := transports()[false]
 		transports()[false] = public
 		r, _ := sent(t, "http: {url: '"+s.URL+"', follow_redirects: 3}")
 		transports()[false] = usual
 		public.CloseIdleConnections()
-		if r.Err == nil || s.hits.Load() != 1 || target.hits.Load() != 0 {
+		if r.Err == nil || !r.Final || s.hits.Load() != 1 || target.hits.Load() != 0 {
 			t.Errorf("%s: got %+v, hits %d and %d", to, r, s.hits.Load(), target.hits.Load())
 		}
 	}
@@ -205,7 +206,7 @@ func TestHTTP_HostileAnswersAreBounded(t *testing.T) {
 			if tt.err == "" && r.Err != nil || tt.err != "" && (r.Err == nil || !strings.Contains(r.Err.Error(), tt.err)) {
 				t.Errorf("got %v, want %q", r.Err, tt.err)
 			}
-			if len(out) > 2*keptResponse || strings.Contains(out+fmt.Sprint(r.Err), "hunter2") || r.Err != nil && len(r.Err.Error()) > 300 {
+			if len(out) > keptOutput || strings.Contains(out+fmt.Sprint(r.Err), "hunter2") || r.Err != nil && len(r.Err.Error()) > 300 {
 				t.Errorf("%d bytes of output, %.300v", len(out), r.Err)
 			}
 		})
@@ -330,5 +331,28 @@ http:
 	}
 	if want := `{"exponent":"1e5","number":"42","plain":42,"word":"word","yes":true,"zeros":"007"}`; s.body != want {
 		t.Errorf("body %s\nwant %s", s.body, want)
+	}
+}
+
+func TestHTTP_AnAttemptSendsItsRequestOnce(t *testing.T) {
+	var cut atomic.Bool
+	s := newSink(t, func(http.ResponseWriter, *http.Request) {
+		if cut.Load() {
+			panic(http.ErrAbortHandler) // after it acted
+		}
+	})
+	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE"} {
+		for _, more := range []string{"", ", body: ''", ", headers: {Idempotency-Key: mine}"} {
+			rule := "http: {url: '" + s.URL + "', allow_private: true, method: " + method + more + "}"
+			cut.Store(false)
+			if r, out := sent(t, rule); r.Err != nil { // its connection is kept, and used again
+				t.Fatalf("%+v %s", r, out)
+			}
+			cut.Store(true)
+			before := s.hits.Load()
+			if r, _ := sent(t, rule); r.Err == nil || r.Final || s.hits.Load() != before+1 {
+				t.Errorf("%s: %d requests, %+v", rule, s.hits.Load()-before, r)
+			}
+		}
 	}
 }

@@ -2,6 +2,7 @@ package action
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,7 +23,18 @@ type preparedRequest struct {
 	url    *url.URL
 	header http.Header
 	body   []byte
+
+	elsewhere bool // a redirect led to another host
 }
+
+// headerIdempotency tells the receiver which requests are attempts of one job
+// (draft-ietf-httpapi-idempotency-key-header).
+const headerIdempotency = "Idempotency-Key"
+
+// sentIdempotency is the same header as it is sent. Under its usual name net/http would take it for
+// leave to send a request a second time, when a kept connection ends without an answer: an attempt
+// that nobody counts.
+var sentIdempotency = strings.ToLower(headerIdempotency)
 
 // maxDescribedBody bounds the body that is shown of a request.
 const maxDescribedBody = 4096
@@ -35,14 +47,21 @@ func (p *preparedRequest) Describe() map[string]any {
 		shown[name] = mask.text(p.header.Get(name))
 	}
 	body := string(p.body[:min(len(p.body), maxDescribedBody)])
-	return map[string]any{
-		"http":    map[string]any{"method": p.action.method, "url": mask.text(p.url.String()), "headers": shown, "body": mask.text(strings.ToValidUTF8(body, "\ufffd"))},
-		"timeout": p.action.timeout.String(), "body_bytes": len(p.body),
+	request := map[string]any{
+		"method": p.action.method, "url": mask.text(p.url.String()), "headers": shown, "body": mask.text(strings.ToValidUTF8(body, "\ufffd")),
 	}
+	if p.action.signer != nil {
+		request["sign"] = schemes[0]
+	}
+	return map[string]any{"http": request, "timeout": p.action.timeout.String(), "body_bytes": len(p.body)}
 }
 
 // Run implements Prepared.
 func (p *preparedRequest) Run(ctx context.Context, out io.Writer) Result {
+	targets, target := p.action.targets, targetOf(p.url)
+	if err := targets.enter(target); err != nil {
+		return p.notSent(err)
+	}
 	bounded, cancel := context.WithTimeout(ctx, p.action.timeout)
 	defer cancel()
 	masked := p.action.mask.writer(out)
@@ -51,11 +70,40 @@ func (p *preparedRequest) Run(ctx context.Context, out io.Writer) Result {
 	switch {
 	case cut && ctx.Err() != nil:
 		result.Err = context.Cause(ctx)
+		targets.leave(target, unknown)
+		return result
 	case cut && bounded.Err() != nil:
 		result.TimedOut = true
 		result.Err = fmt.Errorf("timed out after %s", p.action.timeout)
 	}
+	targets.leave(target, p.health(result))
 	return result
+}
+
+// notSent is the end of an attempt whose target is failing.
+func (p *preparedRequest) notSent(err error) Result {
+	r := Result{Err: errors.New(p.action.mask.text(err.Error()))}
+	var failing *targetError
+	if errors.As(err, &failing) {
+		r.RetryAfter = waitFor(failing, p.facts.Attempt, p.action.targets.now())
+	}
+	return r
+}
+
+// health tells a target that fails from a request that is wrong: a server that refuses one, or
+// sends it elsewhere, is well, and of one that was not sent nothing follows.
+func (p *preparedRequest) health(r Result) health {
+	switch {
+	case r.Err == nil || p.elsewhere:
+		return works
+	case r.TimedOut:
+		return fails
+	case r.Status == 0 && r.Final:
+		return unknown
+	case r.Status == 0 || r.Status >= 500:
+		return fails
+	}
+	return works
 }
 
 // send sends the request and judges the answer. It reports whether it was cut off before that:
@@ -66,9 +114,15 @@ func (p *preparedRequest) send(ctx context.Context, out io.Writer) (r Result, cu
 		return Result{Err: p.plain(err), Final: true}, false
 	}
 	req.Header = p.header.Clone()
-	req.Header.Set("Idempotency-Key", p.facts.Job)
+	req.Header[sentIdempotency] = []string{cmp.Or(p.header.Get(headerIdempotency), p.facts.Job)}
+	req.Header.Del(headerIdempotency)
 	if req.Header.Get("User-Agent") == "" {
 		req.Header.Set("User-Agent", "tenterhook")
+	}
+	if s := p.action.signer; s != nil {
+		if err := s.set(req.Header, p.facts.Job, p.body, time.Now()); err != nil {
+			return Result{Err: p.plain(err), Final: true}, false
+		}
 	}
 	response, err := p.client().Do(req)
 	if err != nil {
@@ -76,8 +130,12 @@ func (p *preparedRequest) send(ctx context.Context, out io.Writer) (r Result, cu
 	}
 	defer func() { _ = response.Body.Close() }()
 	fmt.Fprintf(out, "%s %s\n", response.Proto, response.Status[:min(len(response.Status), keptStatus)])
-	if _, err := io.Copy(out, io.LimitReader(response.Body, keptResponse)); err != nil {
+	n, err := io.Copy(out, io.LimitReader(response.Body, readResponse))
+	if err != nil {
 		return Result{Status: response.StatusCode, Err: fmt.Errorf("read the answer: %w", p.plain(err))}, true
+	}
+	if n == readResponse {
+		fmt.Fprintf(out, "\n[… the answer was read up to here …]\n")
 	}
 	return p.judge(response), false
 }
@@ -92,19 +150,43 @@ func (p *preparedRequest) client() *http.Client {
 			if len(via) > p.action.redirects || req.Method != via[0].Method {
 				return http.ErrUseLastResponse
 			}
-			if req.URL.Scheme != "https" && via[0].URL.Scheme == "https" {
-				return fmt.Errorf("%w to be redirected from https to %s", errRefused, req.URL.Scheme)
+			if req.URL.Scheme != "https" && (req.URL.Scheme != "http" || via[0].URL.Scheme == "https") {
+				return fmt.Errorf("%w to be redirected from %s to %q", errRefused, via[0].URL.Scheme, req.URL.Scheme)
 			}
 			req.Header.Del("Referer")
-			if req.URL.Host != via[0].URL.Host {
-				for name := range p.header {
-					if name != "Content-Type" && name != "Accept" {
-						req.Header.Del(name)
-					}
-				}
+			if leftHost(req, via) {
+				p.elsewhere = true
+				p.withhold(req.Header)
 			}
 			return nil
 		},
+	}
+}
+
+// leftHost reports whether a chain of redirects has been at another host than its first, also when
+// it leads back: what another host chose to ask of the first is not the rule's request.
+func leftHost(req *http.Request, via []*http.Request) bool {
+	for _, hop := range append(via[1:len(via):len(via)], req) {
+		if hop.URL.Host != via[0].URL.Host {
+			return true
+		}
+	}
+	return false
+}
+
+// withhold removes what another host must not have: every header of the rule, which may be a
+// credential, and the signature, with which it could pass the request off as its own.
+func (p *preparedRequest) withhold(header http.Header) {
+	for name := range p.header {
+		if name != "Content-Type" && name != "Accept" {
+			header.Del(name)
+		}
+	}
+	if p.header.Get(headerIdempotency) != "" {
+		delete(header, sentIdempotency)
+	}
+	for _, name := range signatureHeaders {
+		header.Del(name)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 type sink struct {
 	*httptest.Server
 	hits   atomic.Int64
+	mu     sync.Mutex
 	method string
 	path   string
 	header http.Header
@@ -31,7 +33,9 @@ func newSink(t *testing.T, answer http.HandlerFunc) *sink {
 		if err != nil {
 			t.Error(err)
 		}
+		s.mu.Lock() // of a request that was given up the handler may still run
 		s.method, s.path, s.header, s.body = r.Method, r.URL.String(), r.Header, string(body)
+		s.mu.Unlock()
 		s.hits.Add(1)
 		if answer != nil {
 			answer(w, r)
@@ -42,8 +46,17 @@ func newSink(t *testing.T, answer http.HandlerFunc) *sink {
 		for _, tr := range transports() {
 			tr.(*http.Transport).CloseIdleConnections()
 		}
+		forgetTargets()
 	})
 	return s
+}
+
+// forgetTargets keeps what one test does to a target, which may be the same name or port, from
+// the next.
+func forgetTargets() {
+	failing.mu.Lock()
+	defer failing.mu.Unlock()
+	clear(failing.by)
 }
 
 func sent(t *testing.T, rule string, secrets ...string) (Result, string) {
@@ -200,18 +213,38 @@ func TestHTTP_ACancelledRequestSaysByWhom(t *testing.T) {
 }
 
 func TestHTTP_AnEndlessAnswerIsCutAndMasked(t *testing.T) {
+	closed := make(chan struct{})
 	s := newSink(t, func(w http.ResponseWriter, _ *http.Request) {
-		for range 1000 {
+		defer close(closed)
+		for {
 			if _, err := io.WriteString(w, strings.Repeat("hunter2 ", 1000)); err != nil {
 				return
 			}
 		}
 	})
 	r, out := sent(t, "http: {url: '"+s.URL+"', allow_private: true}", "hunter2")
-	if r.Err != nil || len(out) > 2*keptResponse || strings.Contains(out, "hunter2") || !strings.Contains(out, redacted) {
+	if r.Err != nil || len(out) > keptOutput || strings.Contains(out, "hunter2") || !strings.Contains(out, redacted) {
 		t.Errorf("%+v, %d bytes of output", r, len(out))
 	}
+	if !strings.HasSuffix(out, "\n[… the answer was read up to here …]\n") {
+		t.Errorf("the output ends with %q", out[len(out)-100:])
+	}
+	<-closed // the server is told, and not left to write on
 }
+
+func TestHTTP_KeepsTheBeginningAndTheEndOfALongAnswer(t *testing.T) {
+	s := newSink(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "first line\n"+strings.Repeat("x", 4*keptResponse)+"\nthe reason\n")
+	})
+	r, out := sent(t, "http: {url: '"+s.URL+"', allow_private: true}")
+	if r.Err != nil || !strings.HasPrefix(out, "HTTP/1.1 200 OK\nfirst line\n") || !strings.HasSuffix(out, "\nthe reason\n") ||
+		!strings.Contains(out, "bytes left out") || strings.Contains(out, "read up to here") || len(out) > keptOutput {
+		t.Errorf("%+v, %d bytes: %.60q … %.60q", r, len(out), out, out[max(0, len(out)-60):])
+	}
+}
+
+// keptOutput is the most that is kept of an answer, with the line between its head and its tail.
+const keptOutput = 2*keptResponse + 60
 
 func TestHTTP_ErrorsHoldNoAddress(t *testing.T) {
 	s := newSink(t, nil)
@@ -250,12 +283,14 @@ func TestGuard_NamesWhatIsNotPublic(t *testing.T) {
 	for _, addr := range []string{
 		"127.0.0.1", "127.255.255.254", "10.1.2.3", "172.16.0.1", "172.31.255.255", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255",
 		"::", "::1", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "::10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::", "2001::1", "fc00::1", "fd00:ec2::254", "fe80::1", "ff02::1",
+		"::ffff:0:127.0.0.1", "200::1", "4000::1", "168.63.129.16", "2002:7f00:1::1", "64:ff9b:1::1",
+		"64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "64:ff9b::a83f:8110", "64:ff9b::",
 	} {
 		if !isPrivate(netip.MustParseAddr(addr)) {
 			t.Errorf("%s passes as public", addr)
 		}
 	}
-	for _, addr := range []string{"1.1.1.1", "8.8.8.8", "172.15.0.1", "172.32.0.1", "100.63.255.255", "100.128.0.1", "193.0.0.1", "2606:4700:4700::1111", "2a00:1450:4001::1"} {
+	for _, addr := range []string{"1.1.1.1", "8.8.8.8", "172.15.0.1", "172.32.0.1", "100.63.255.255", "100.128.0.1", "193.0.0.1", "2606:4700:4700::1111", "2a00:1450:4001::1", "64:ff9b::101:101"} {
 		if isPrivate(netip.MustParseAddr(addr)) {
 			t.Errorf("%s passes as private", addr)
 		}

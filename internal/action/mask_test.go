@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 )
 
 // maskedIn writes the parts one by one.
@@ -67,6 +69,28 @@ func TestMasker_ReplacesEverySecretInAnyPieces(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestMasker_DoesTheSameHoweverOutputIsCut draws secrets and output from few letters, so that they
+// overlap in every way.
+func TestMasker_DoesTheSameHoweverOutputIsCut(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		secrets := rapid.SliceOfN(rapid.StringMatching(`[ab]{2,6}`), 1, 3).Draw(rt, "secrets")
+		output := rapid.StringMatching(`[abc]{0,24}`).Draw(rt, "output")
+		want := maskedIn(t, secrets, output)
+		for i := range len(output) + 1 {
+			for j := i; j <= len(output); j++ {
+				if got := maskedIn(t, secrets, output[:i], output[i:j], output[j:]); got != want {
+					rt.Fatalf("%q cut at %d and %d: %q, in one piece %q", output, i, j, got, want)
+				}
+			}
+		}
+		for _, secret := range secrets {
+			if strings.Contains(want, secret) {
+				rt.Fatalf("%q is in %q", secret, want)
+			}
+		}
+	})
 }
 
 func TestMasker_KnowsASecretInOtherForms(t *testing.T) {

@@ -25,7 +25,7 @@ var mayImport = map[string][]string{
 	"internal/admin":           {"internal/config", "internal/job", "internal/store"},
 	"internal/hook":            {"internal/provider", "internal/verify", "internal/expression", "internal/action", "internal/request", "internal/config", "internal/job"},
 	"internal/provider":        {"internal/verify", "internal/request", "internal/job"},
-	"internal/action":          {"internal/expression", "internal/request", "internal/config", "internal/job"},
+	"internal/action":          {"internal/expression", "internal/verify", "internal/request", "internal/config", "internal/job"},
 	"internal/expression":      {"internal/request"},
 	"internal/verify":          {"internal/request"},
 	"internal/store/sqlite":    {"internal/store", "internal/job"},

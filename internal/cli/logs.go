@@ -1,9 +1,7 @@
 package cli
 
 import (
-	"bytes"
 	"fmt"
-	"time"
 
 	"github.com/tenterhook/tenterhook/internal/admin"
 )
@@ -18,10 +16,13 @@ type jobsLogsCmd struct {
 func (jobsLogsCmd) Help() string {
 	return `On a terminal control characters other than colours are shown as text; elsewhere every byte is as it was written.
 
+With -f the exit status is 0 when the job succeeded, and 1 when it ended otherwise. Of long output the beginning and the end are
+kept (limits.output): what came and went between two looks is left out, and a line says so.
+
 Examples:
 
     tenterhook jobs logs 3f9a2b1c
-    tenterhook jobs logs -f 3f9a2b1c
+    tenterhook jobs logs -f 3f9a2b1c && echo deployed
 `
 }
 
@@ -50,56 +51,6 @@ func (c *jobsLogsCmd) Run(e *env) error {
 		}
 		return e.writeOutput(o.Body)
 	})
-}
-
-// follow prints a job's output as it grows, attempt after attempt, until the job has ended.
-func follow(e *env, from source, id string) error {
-	var shown admin.Output
-	tick := time.NewTicker(e.every)
-	defer tick.Stop()
-	for {
-		o, err := from.Output(e.ctx, id, 0)
-		if err != nil {
-			return err
-		}
-		if shown.Attempt != 0 && o.Attempt != shown.Attempt {
-			rest, err := from.Output(e.ctx, id, shown.Attempt)
-			if err != nil {
-				return err
-			}
-			if err := e.writeNew(shown.Body, rest.Body); err != nil {
-				return err
-			}
-			shown = admin.Output{}
-			e.say("attempt %d", o.Attempt)
-		}
-		if err := e.writeNew(shown.Body, o.Body); err != nil {
-			return err
-		}
-		if shown = o; o.State.Terminal() {
-			e.say("the job has ended: %s", e.err.paint(statePaint(o.State), printable(string(o.State))))
-			return nil
-		}
-		select {
-		case <-tick.C:
-		case <-e.ctx.Done():
-			return e.ctx.Err()
-		}
-	}
-}
-
-// writeNew prints what now has behind before. Of a long output only the head and a moving tail
-// are kept: then it goes on where the end of before is found again, or says that some is lost.
-func (e *env) writeNew(before, now []byte) error {
-	if bytes.HasPrefix(now, before) {
-		return e.writeOutput(now[len(before):])
-	}
-	end := before[max(0, len(before)-256):]
-	if i := bytes.LastIndex(now, end); i >= 0 {
-		return e.writeOutput(now[i+len(end):])
-	}
-	e.say("it wrote more than is kept: some is missing here")
-	return e.writeOutput(now)
 }
 
 func (e *env) writeOutput(b []byte) error {

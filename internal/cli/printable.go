@@ -26,17 +26,22 @@ var colors = regexp.MustCompile("\x1b\\[[0-9;:]*m")
 // printableOutput escapes s but keeps its lines, tabs and colours. It ends with the colours
 // reset when there were any.
 func printableOutput(s string) string {
+	if colors.MatchString(s) {
+		return printableColors(s) + "\x1b[0m"
+	}
+	return printableColors(s)
+}
+
+// printableColors is printableOutput for a piece of more.
+func printableColors(s string) string {
 	var b strings.Builder
-	from, any := 0, false
+	from := 0
 	for _, at := range colors.FindAllStringIndex(s, -1) {
 		b.WriteString(printableText(withoutCR(s[from:at[0]])))
 		b.WriteString(s[at[0]:at[1]])
-		from, any = at[1], true
+		from = at[1]
 	}
 	b.WriteString(printableText(withoutCR(s[from:])))
-	if any {
-		b.WriteString("\x1b[0m")
-	}
 	return b.String()
 }
 
