@@ -36,6 +36,7 @@ type Facts struct {
 	Job, Delivery, Hook, Rule, Event string
 	Attempt                          int
 	RunDir                           string // existing private folder in which the attempt gets one of its own
+	Step                             string // of a follow-up, "" otherwise
 	Burst                            []byte // a JSON array of payloads, which takes the place of the body; nil for none
 }
 

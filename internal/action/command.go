@@ -11,13 +11,14 @@ import (
 	"github.com/tenterhook/tenterhook/internal/config"
 	"github.com/tenterhook/tenterhook/internal/expression"
 	"github.com/tenterhook/tenterhook/internal/job"
+	"github.com/tenterhook/tenterhook/internal/launch"
 )
 
 // path is where commands are looked for, and what they get as PATH.
 const path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // commandKeys are the keys that commands share.
-var commandKeys = []string{"shell", "env", "stdin", "dir", "files", "user", "limits", "timeout", "grace"}
+var commandKeys = []string{"shell", "env", "stdin", "dir", "files", "user", "limits", "umask", "no_new_privs", "sandbox", "timeout", "grace"}
 
 // commandSpec is what run: and exec: have in common.
 type commandSpec struct {
@@ -25,7 +26,10 @@ type commandSpec struct {
 	Stdin   config.Node    `yaml:"stdin"`
 	Dir     config.Text    `yaml:"dir"`
 	Files   config.Node    `yaml:"files"`
-	User    config.Node    `yaml:"user"`
+	User    config.Text    `yaml:"user"`
+	Umask   config.Text    `yaml:"umask"`
+	NoPrivs *bool          `yaml:"no_new_privs"`
+	Sandbox config.Node    `yaml:"sandbox"`
 	Limits  config.Node    `yaml:"limits"`
 	Timeout *time.Duration `yaml:"timeout"`
 	Grace   *time.Duration `yaml:"grace"`
@@ -44,6 +48,8 @@ type command struct {
 	grace   time.Duration
 	output  int
 	mask    *mask
+	launch  launch.Spec
+	bounds  launch.Bounds // of the run's control group
 }
 
 type variable struct {
@@ -90,11 +96,8 @@ func newCommand(kind string, m *config.Map, rule config.Node, c Context) *comman
 			d.Errorf(rule.Find("grace"), "grace is at most %s", longestGrace)
 		}
 	}
-	if !spec.User.IsZero() {
-		d.Errorf(rule.Key("user"), "user is part of the language, but this version does not carry it out yet")
-	}
-	cmd.readLimits(spec.Limits, d)
 	cmd.readDir(spec.Dir, d)
+	cmd.readBounds(&spec, c)
 	cmd.env = variables(spec.Env, c, true)
 	cmd.files = variables(spec.Files, c, false)
 	for _, f := range cmd.files {
@@ -106,30 +109,6 @@ func newCommand(kind string, m *config.Map, rule config.Node, c Context) *comman
 		cmd.stdin = template(spec.Stdin.Text(d), c)
 	}
 	return cmd
-}
-
-func (c *command) readLimits(node config.Node, d *config.Diagnostics) {
-	if node.IsZero() {
-		return
-	}
-	m := node.Map(d)
-	var spec struct {
-		Output *config.Size `yaml:"output"`
-	}
-	m.Decode(&spec)
-	for _, key := range []string{"memory", "cpu", "processes", "files", "file_size"} {
-		if m.Has(key) {
-			d.Errorf(node.Key(key), "limits.%s is part of the language, but this version does not carry it out yet", key)
-		}
-		m.Know(key)
-	}
-	m.Close()
-	if spec.Output != nil {
-		c.output = int(*spec.Output)
-		if c.output < 1024 || c.output > largestOutput {
-			d.Errorf(node.Find("output"), "output is between 1KiB and %dMiB", largestOutput>>20)
-		}
-	}
 }
 
 // readDir sets the folder the command runs in, which must be there.

@@ -87,9 +87,17 @@ func TestCompile_RefusesWhatCannotRun(t *testing.T) {
 		"far too much grace":          {"run: ':'\ngrace: 6m", "2:8 grace is at most 5m0s"},
 		"hardly any output":           {"run: ':'\nlimits: {output: 1B}", "2:18 output is between 1KiB and 16MiB"},
 		"far too much output":         {"run: ':'\nlimits: {output: 1GiB}", "2:18 output is between 1KiB and 16MiB"},
-		"a limit of a later version":  {"run: ':'\nlimits: {memory: 1GiB}", "2:10 limits.memory is part of the language, but this version does not carry it out yet"},
 		"a limit nobody knows":        {"run: ':'\nlimits: {memry: 1GiB}", `2:10 unknown key "memry"`},
-		"another user":                {"run: ':'\nuser: nobody", "2:1 user is part of the language, but this version does not carry it out yet"},
+		"a user that is not there":    {"run: ':'\nuser: zork", `2:7 user "zork" does not exist`},
+		"a group that is not there":   {"run: ':'\nuser: root:zork", `2:7 group "zork" does not exist`},
+		"a user the sender picks":     {"run: ':'\nuser: '${{ payload.x }}'", "2:7 user is the same for every delivery"},
+		"a umask that is decimal":     {"run: ':'\numask: 088", "2:8 umask is octal, such as 027"},
+		"hardly any memory":           {"run: ':'\nlimits: {memory: 1KiB}", "2:18 memory is at least 1048576, found 1024"},
+		"no processes":                {"run: ':'\nlimits: {processes: 0}", "2:21 processes is at least 1, found 0"},
+		"no cpu":                      {"run: ':'\nlimits: {cpu: 0}", "2:15 cpu is in cores: 0.5 is half of one, found 0"},
+		"a network nobody knows":      {"run: ':'\nsandbox: {network: some}", `2:20 unknown network "some"`},
+		"a sandbox without the file":  {"run: ':'\nsandbox: {read: [., zork]}", "2:21 DIR/zork does not exist"},
+		"a sandbox the sender picks":  {"run: ':'\nsandbox: {read: [., '${{ payload.x }}']}", "2:21 a sandbox is the same for every delivery"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if diff := cmp.Diff([]string{tt.want}, problems(t, dir, tt.rule)); diff != "" {

@@ -156,6 +156,9 @@ func (p *preparedCommand) environment(dir string) []string {
 		"HOOK_ATTEMPT": fmt.Sprint(f.Attempt), "HOOK_PAYLOAD_FILE": filepath.Join(dir, payloadFile),
 	}
 	maps.Copy(env, identity())
+	if u := p.command.launch.User; u != nil {
+		env["USER"], env["HOME"] = u.Name, u.Home
+	}
 	maps.Copy(env, p.env)
 	for name := range p.files {
 		env[name] = filepath.Join(dir, "file-"+name)

@@ -2,17 +2,23 @@ package action
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/tenterhook/tenterhook/internal/launch"
 )
 
 // The waits that a run's end is bounded by, beside its grace time.
@@ -46,17 +52,27 @@ func (p *preparedCommand) Run(ctx context.Context, out io.Writer) Result {
 		return Result{Err: fmt.Errorf("could not start: %w", err)}
 	}
 	defer removeAll(dir)
+	group, err := p.group()
+	if err != nil {
+		return Result{Err: fmt.Errorf("could not start: %w", err)}
+	}
+	if group != nil {
+		defer group.Remove()
+	}
 	masked := p.command.mask.writer(out)
 	output, err := newCollector(masked)
 	if err != nil {
 		return Result{Err: fmt.Errorf("could not start: %w", err)}
 	}
 	defer output.close() // again, when the start fails
-	process, err := p.start(dir, output)
+	process, err := p.start(dir, output, group)
 	if err != nil {
 		return Result{Err: errors.New(p.command.mask.text(fmt.Sprintf("could not start: %s", err)))}
 	}
 	result := p.supervise(ctx, process)
+	if group != nil && result.Err != nil && group.OutOfMemory() {
+		result.Err = fmt.Errorf("killed by the kernel: over limits.memory; %w", result.Err)
+	}
 	output.finish(pipeWait)
 	output.close()
 	_ = masked.Flush() // Output takes everything
@@ -65,7 +81,7 @@ func (p *preparedCommand) Run(ctx context.Context, out io.Writer) Result {
 
 // makeDir makes the attempt's private folder with the payload and the declared files.
 func (p *preparedCommand) makeDir() (string, error) {
-	dir, err := os.MkdirTemp(p.facts.RunDir, "run-")
+	dir, err := os.MkdirTemp(p.runFolder())
 	if err != nil {
 		return "", err
 	}
@@ -81,7 +97,57 @@ func (p *preparedCommand) makeDir() (string, error) {
 			return "", errors.Join(err, os.RemoveAll(dir))
 		}
 	}
+	if err := p.give(dir, slices.Collect(maps.Keys(files))); err != nil {
+		return "", errors.Join(err, os.RemoveAll(dir))
+	}
 	return dir, nil
+}
+
+// runFolder is where the attempt gets its own folder. Another user cannot get into the daemon's.
+func (p *preparedCommand) runFolder() (parent, pattern string) {
+	if p.command.launch.User == nil {
+		return p.facts.RunDir, "run-"
+	}
+	return os.TempDir(), sharedPrefix(p.facts.RunDir)
+}
+
+// sharedPrefix begins the names of folders that a daemon's runs have beside its own.
+func sharedPrefix(runDir string) string {
+	sum := sha256.Sum256([]byte(runDir))
+	return "tenterhook-" + hex.EncodeToString(sum[:6]) + "-"
+}
+
+// ClearShared removes the folders that runs of a daemon that died left beside its own.
+func ClearShared(runDir string) {
+	left, _ := filepath.Glob(filepath.Join(os.TempDir(), sharedPrefix(runDir)+"*")) // the pattern is a good one
+	for _, dir := range left {
+		removeAll(dir)
+	}
+}
+
+// give gives the attempt's folder to the user it runs as.
+func (p *preparedCommand) give(dir string, files []string) error {
+	u := p.command.launch.User
+	if u == nil || u.UID == os.Getuid() {
+		return nil
+	}
+	for _, name := range files {
+		if err := os.Lchown(filepath.Join(dir, name), u.UID, u.GID); err != nil {
+			return err
+		}
+	}
+	return os.Lchown(dir, u.UID, u.GID)
+}
+
+// spec is what binds the command, with the attempt's own folder in its sandbox.
+func (p *preparedCommand) spec(dir string) *launch.Spec {
+	s := p.command.launch
+	if s.Sandbox != nil && len(s.Sandbox.Read)+len(s.Sandbox.Write) > 0 {
+		box := *s.Sandbox
+		box.Write = append(slices.Clone(box.Write), dir)
+		s.Sandbox = &box
+	}
+	return &s
 }
 
 // removeAll removes a run's folder, also with folders in it that the script closed. What is left
@@ -112,7 +178,7 @@ type child struct {
 	exited chan struct{} // closed when the main process has ended
 }
 
-func (p *preparedCommand) start(dir string, output *collector) (*child, error) {
+func (p *preparedCommand) start(dir string, output *collector, group *launch.Group) (*child, error) {
 	name := payloadFile
 	if p.command.stdin != nil {
 		name = "stdin"
@@ -129,7 +195,10 @@ func (p *preparedCommand) start(dir string, output *collector) (*child, error) {
 			Stdin: stdin, Stdout: output.write, Stderr: output.write,
 			SysProcAttr: &syscall.SysProcAttr{Setsid: true},
 		}
-		err := cmd.Start()
+		if group != nil {
+			cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, group.FD()
+		}
+		err := launch.Start(cmd, p.spec(dir))
 		if errors.Is(err, syscall.ETXTBSY) && try < busyRetries {
 			time.Sleep(5 * time.Millisecond)
 			continue
@@ -138,7 +207,7 @@ func (p *preparedCommand) start(dir string, output *collector) (*child, error) {
 			return nil, p.plainError(err)
 		}
 		output.started()
-		c := &child{cmd: cmd, exited: make(chan struct{}), tree: newTree(cmd.Process.Pid, p.facts)}
+		c := &child{cmd: cmd, exited: make(chan struct{}), tree: newTree(cmd.Process.Pid, p.facts, group)}
 		go func() {
 			defer close(c.exited)
 			c.tree.awaitExit()

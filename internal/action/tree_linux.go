@@ -13,20 +13,23 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tenterhook/tenterhook/internal/launch"
 )
 
 // tree is everything one attempt has started: its session, and whatever carries its mark in its
 // environment, which a daemon that left the session still does. What did both, left the session
-// and threw away its environment, is out of reach.
+// and threw away its environment, is found when it is in the attempt's control group.
 type tree struct {
-	session int    // also the process group and the pid of the main process
-	born    uint64 // when the main process began, in the kernel's ticks: nothing older is ours
-	mark    []byte // HOOK_JOB=… and HOOK_ATTEMPT=…, as they stand in the environment
+	session int           // also the process group and the pid of the main process
+	born    uint64        // when the main process began, in the kernel's ticks: nothing older is ours
+	mark    []byte        // HOOK_JOB=… and HOOK_ATTEMPT=…, as they stand in the environment
+	group   *launch.Group // holds all of it whatever it does; nil where none was delegated
 }
 
 // newTree is the tree of a main process that has not been reaped.
-func newTree(pid int, f Facts) tree {
-	return tree{session: pid, born: stat(pid).born, mark: markOf(f)}
+func newTree(pid int, f Facts, group *launch.Group) tree {
+	return tree{session: pid, born: stat(pid).born, mark: markOf(f), group: group}
 }
 
 // markOf is what the environment of an attempt's processes holds and nobody else's.
@@ -53,19 +56,38 @@ func (t tree) owns(pid int) verdict {
 		return no
 	case !s.lives():
 		return unsure
-	case s.session == t.session:
+	case t.group != nil, s.session == t.session:
 		return yes
 	}
 	return marked(pid, t.mark)
 }
 
 // end ends the tree. The main process must not have been reaped yet.
-func (t tree) end(grace time.Duration) ending { return end(t.owns, t.session, grace) }
+func (t tree) end(grace time.Duration) ending {
+	return end(t.candidates, t.owns, t.kill, grace)
+}
+
+// candidates are the processes among which the tree's are. What is in the group is the tree's and
+// nobody else's; without one it can be anywhere.
+func (t tree) candidates() []int {
+	if t.group == nil {
+		return pids()
+	}
+	return t.group.Pids()
+}
+
+// kill kills all at once, so that none forks away; none left is as good.
+func (t tree) kill() {
+	if t.group != nil {
+		t.group.Kill()
+	}
+	_ = unix.Kill(-t.session, unix.SIGKILL)
+}
 
 // settle gives what is just about to end the time to, and reports whether nothing is left.
 func (t tree) settle(most time.Duration) bool {
 	for deadline := time.Now().Add(most); ; {
-		found := gather(t.owns, func(process) {})
+		found := gather(t.candidates, t.owns, func(process) {})
 		gone := waitGone(found, time.Until(deadline))
 		closeAll(found)
 		if len(found) == 0 || !gone {
@@ -97,29 +119,27 @@ const (
 	longestLook = 250 * time.Millisecond
 )
 
-// end ends every process that is wanted, and the group unless it is 0: by SIGTERM, once each,
-// and after the grace time by SIGKILL. It looks again until there is none, because any may start
+// end ends every candidate that is wanted: by SIGTERM, once each, and after the grace time by kill
+// and SIGKILL. It looks again until there is none, because any may start
 // another before it ends; after the grace time and reapWait it gives up.
-func end(wanted func(pid int) verdict, group int, grace time.Duration) ending {
+func end(candidates func() []int, wanted func(pid int) verdict, kill func(), grace time.Duration) ending {
 	var e ending
 	seen := map[process]bool{}
 	term := time.Now().Add(grace)
-	kill := term.Add(reapWait)
+	giveUp := term.Add(reapWait)
 	for pause := firstLook; ; pause = min(2*pause, longestLook) {
 		until, killing := term, !time.Now().Before(term)
 		if killing {
-			until = kill
-			if group > 0 {
-				_ = unix.Kill(-group, unix.SIGKILL) // all at once, so that none forks away; none left is as good
-			}
+			until = giveUp
+			kill()
 		}
-		found := gather(wanted, func(p process) {
+		found := gather(candidates, wanted, func(p process) {
 			who := process{pid: p.pid, born: p.born}
 			p.ask(killing, seen[who])
 			seen[who] = true
 		})
 		e.met, e.killed = len(seen), killing
-		if e.gone = len(found) == 0; e.gone || !time.Now().Before(kill) {
+		if e.gone = len(found) == 0; e.gone || !time.Now().Before(giveUp) {
 			closeAll(found)
 			return e
 		}
@@ -212,14 +232,14 @@ const (
 	mostLooks   = 8   // when processes vanish while they are looked at
 )
 
-// gather returns handles of the living processes that are wanted, each given to seize as soon as
+// gather returns handles of the living candidates that are wanted, each given to seize as soon as
 // it is found. The caller closes them.
 //
 // A process that vanishes between the list and the look at it may have started one that the
 // list has not: when nothing else was found, it is looked once more.
-func gather(wanted func(pid int) verdict, seize func(process)) []process {
+func gather(candidates func() []int, wanted func(pid int) verdict, seize func(process)) []process {
 	for range mostLooks {
-		found, certain := look(wanted, seize)
+		found, certain := look(candidates(), wanted, seize)
 		if len(found) > 0 || certain {
 			return found
 		}
@@ -227,9 +247,9 @@ func gather(wanted func(pid int) verdict, seize func(process)) []process {
 	return nil
 }
 
-func look(wanted func(pid int) verdict, seize func(process)) (found []process, certain bool) {
+func look(candidates []int, wanted func(pid int) verdict, seize func(process)) (found []process, certain bool) {
 	certain = true
-	for _, pid := range slices.Backward(pids()) { // the newest first: those may be gone in a moment
+	for _, pid := range slices.Backward(candidates) { // the newest first: those may be gone in a moment
 		if v := wanted(pid); v != yes {
 			certain = certain && v == no
 			continue
@@ -319,12 +339,12 @@ func Sweep(ctx context.Context, jobs []string) (ended int, err error) {
 	if len(wanted) == 0 {
 		return 0, ctx.Err()
 	}
-	e := end(func(pid int) verdict {
+	e := end(pids, func(pid int) verdict {
 		if pid != os.Getpid() && wanted[jobOf(pid)] && stat(pid).lives() {
 			return yes
 		}
 		return no
-	}, 0, leftoverGrace)
+	}, func() {}, leftoverGrace)
 	return e.met, ctx.Err()
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/tenterhook/tenterhook/internal/config"
 	"github.com/tenterhook/tenterhook/internal/hook"
 	"github.com/tenterhook/tenterhook/internal/ingress"
+	"github.com/tenterhook/tenterhook/internal/launch"
 	"github.com/tenterhook/tenterhook/internal/store/sqlite"
 	"github.com/tenterhook/tenterhook/internal/worker"
 )
@@ -80,12 +81,14 @@ func New(ctx context.Context, o Options) (*Daemon, error) {
 // setup is one straight line in dependency order: nearly every step needs what the steps before
 // it made, and what was opened is closed by the stack, even half-way.
 func (d *Daemon) setup(ctx context.Context) error {
+	launch.OwnFiles()
 	for _, l := range d.options.Sockets {
 		d.onStop("socket", ignoreClosed(l.Close))
 	}
 	if len(d.options.Sockets) > 0 {
 		d.exposed = !isLocal(d.options.Sockets[0].Addr().String()) && d.options.Sockets[0].Addr().Network() != "unix"
 	}
+	groups, why := launch.Take() // before the load, which asks what limits can be held
 	conf, diagnostics := Load(d.options.Config, d.exposed)
 	if diagnostics.Err() != nil {
 		return diagnostics
@@ -106,6 +109,11 @@ func (d *Daemon) setup(ctx context.Context) error {
 	})
 	if err := d.readPauses(ctx); err != nil {
 		return err
+	}
+	if groups != nil {
+		d.log.Info("runs have control groups", "processes_ended", groups.Sweep())
+	} else {
+		d.log.Debug("runs have no control groups", "reason", why)
 	}
 	report, err := d.pool.Recover(ctx)
 	if err != nil {
@@ -131,6 +139,7 @@ func (d *Daemon) openStore(ctx context.Context) error {
 	if err := freshDir(runDir); err != nil {
 		return err
 	}
+	action.ClearShared(runDir)
 	d.onStop("run directories", func() error { return os.RemoveAll(runDir) })
 	node, err := os.Hostname()
 	if err != nil {

@@ -150,7 +150,7 @@ func (r *Rule) PrepareFollowUp(u FollowUp, d *job.Delivery, j *job.Job, end *Job
 	in := r.storedInput(d)
 	in.Job = end
 	return u.Action.Prepare(in, action.Facts{
-		Job: j.ID, Delivery: d.ID, Hook: d.Hook, Rule: r.Name, Event: d.Event, Attempt: end.Attempt, RunDir: runDir,
+		Job: j.ID, Delivery: d.ID, Hook: d.Hook, Rule: r.Name, Event: d.Event, Attempt: end.Attempt, RunDir: runDir, Step: "-after",
 	})
 }
 

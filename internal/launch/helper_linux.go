@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"slices"
@@ -21,9 +22,10 @@ func init() {
 	}
 }
 
-// become binds the process and turns it into the program. It does not return.
+// become binds the process and turns it into the program. It does not return. It runs on the one
+// thread that init has, and what a thread is bound by stays when it becomes another program.
 func become(program string, argv []string) {
-	syscall.CloseOnExec(reportFile)
+	OwnFiles()
 	var s Spec
 	err := json.Unmarshal([]byte(os.Getenv(specName)), &s)
 	if err == nil {
@@ -45,6 +47,18 @@ func become(program string, argv []string) {
 	out, _ := json.Marshal(r) // a report of numbers and texts can be written
 	_, _ = syscall.Write(reportFile, out)
 	os.Exit(127)
+}
+
+// OwnFiles keeps every open file but the standard ones from the programs that are started from now
+// on, also those that whoever started this process left open in it.
+func OwnFiles() {
+	const first = 3
+	if unix.CloseRange(first, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) == nil {
+		return
+	}
+	for fd := range 1024 - first { // a kernel before 5.11
+		syscall.CloseOnExec(first + fd)
+	}
 }
 
 type stepError struct {
@@ -111,10 +125,7 @@ func (s *Spec) noNewPrivileges() error {
 	if !s.NoNewPrivileges {
 		return nil
 	}
-	if _, _, errno := syscall.AllThreadsSyscall(syscall.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); errno != 0 {
-		return errno
-	}
-	return nil
+	return unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 }
 
 func (s *Spec) become() error {
@@ -181,11 +192,7 @@ func dropAmbient() error {
 	if os.Getuid() == 0 {
 		return nil
 	}
-	_, _, errno := syscall.AllThreadsSyscall6(syscall.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0, 0)
-	if errno != 0 {
-		return errno
-	}
-	return nil
+	return unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
 }
 
 // isolate asks for the namespaces of a sandbox.
