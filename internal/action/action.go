@@ -26,6 +26,8 @@ type Action interface {
 	OutputLimit() int
 	// Retry is what the kind does when the rule does not say: commands are tried once.
 	Retry() job.RetryPolicy
+	// Survives reports whether a run lives on when the daemon ends.
+	Survives() bool
 	// Prepare renders the action for one attempt. An error means that it cannot run, now or
 	// later, with these values.
 	Prepare(in *expression.Input, f Facts) (Prepared, error)
@@ -36,6 +38,7 @@ type Facts struct {
 	Job, Delivery, Hook, Rule, Event string
 	Attempt                          int
 	RunDir                           string // existing private folder in which the attempt gets one of its own
+	SurviveDir                       string // folder for runs that survive the daemon, "" when none can
 	Step                             string // of a follow-up, "" otherwise
 	Burst                            []byte // a JSON array of payloads, which takes the place of the body; nil for none
 }
@@ -64,7 +67,15 @@ type Result struct {
 	Final      bool          // a further attempt would end the same
 	RetryAfter time.Duration // that the other side asked for
 	TimedOut   bool
-	Leftovers  int // processes that were left over and ended
+	Leftovers  int  // processes that were left over and ended
+	Apart      bool // it has a folder among the survivors, to be forgotten when its end is recorded
+	Detached   bool // it has not ended: the daemon stops, and the run lives on
+}
+
+// Dirs are where runs keep files.
+type Dirs struct {
+	Run     string // existing private folder, emptied at each start
+	Survive string // private folder for runs with survive: true; made when it is needed
 }
 
 // Kind is a way to act. Each is one file, which registers it.

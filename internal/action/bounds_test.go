@@ -259,7 +259,7 @@ func inGroup(t *testing.T, dir string) {
 		}
 		ended := make(chan error, 1)
 		go func() { ended <- cmd.Wait() }()
-		if n := groups.Sweep(); n != 1 {
+		if n := groups.Sweep(nil); n != 1 {
 			t.Errorf("%d ended, want 1", n)
 		}
 		if err := <-ended; err == nil || err.Error() != "signal: killed" {

@@ -18,7 +18,7 @@ import (
 const path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // commandKeys are the keys that commands share.
-var commandKeys = []string{"shell", "env", "stdin", "dir", "files", "user", "limits", "umask", "no_new_privs", "sandbox", "timeout", "grace"}
+var commandKeys = []string{"shell", "env", "stdin", "dir", "files", "user", "limits", "umask", "no_new_privs", "sandbox", "survive", "timeout", "grace"}
 
 // commandSpec is what run: and exec: have in common.
 type commandSpec struct {
@@ -30,6 +30,7 @@ type commandSpec struct {
 	Umask   config.Text    `yaml:"umask"`
 	NoPrivs *bool          `yaml:"no_new_privs"`
 	Sandbox config.Node    `yaml:"sandbox"`
+	Survive bool           `yaml:"survive"`
 	Limits  config.Node    `yaml:"limits"`
 	Timeout *time.Duration `yaml:"timeout"`
 	Grace   *time.Duration `yaml:"grace"`
@@ -48,6 +49,7 @@ type command struct {
 	grace   time.Duration
 	output  int
 	mask    *mask
+	survive bool
 	launch  launch.Spec
 	bounds  launch.Bounds // of the run's control group
 }
@@ -72,6 +74,7 @@ const (
 func (c *command) Kind() string           { return c.kind }
 func (c *command) Timeout() time.Duration { return c.timeout }
 func (c *command) OutputLimit() int       { return c.output }
+func (c *command) Survives() bool         { return c.survive }
 
 // Retry of a command is none: what ran half may not bear to run twice.
 func (c *command) Retry() job.RetryPolicy {
@@ -98,6 +101,9 @@ func newCommand(kind string, m *config.Map, rule config.Node, c Context) *comman
 	}
 	cmd.readDir(spec.Dir, d)
 	cmd.readBounds(&spec, c)
+	if cmd.survive = spec.Survive; cmd.survive && cmd.launch.User != nil {
+		d.Errorf(rule.Find("survive"), "survive and user: a run of another user cannot reach its folder yet").Hint("leave one of them out")
+	}
 	cmd.env = variables(spec.Env, c, true)
 	cmd.files = variables(spec.Files, c, false)
 	for _, f := range cmd.files {

@@ -67,6 +67,7 @@ const (
 func (a *httpAction) Kind() string           { return "http" }
 func (a *httpAction) Timeout() time.Duration { return a.timeout }
 func (a *httpAction) OutputLimit() int       { return 2 * keptResponse }
+func (a *httpAction) Survives() bool         { return false }
 
 // Retry of a request: most senders' own schedule, about an hour.
 func (a *httpAction) Retry() job.RetryPolicy {

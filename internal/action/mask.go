@@ -17,11 +17,12 @@ type mask struct {
 	secrets map[[2]byte][][]byte // by how they begin
 	begins  [1 << 8]bool         // first bytes of secrets
 	longest int
+	values  []string // as they were given
 }
 
 // newMask takes secrets of two bytes or more; one byte cannot be kept secret.
 func newMask(values []string) *mask {
-	m := &mask{secrets: map[[2]byte][][]byte{}}
+	m := &mask{secrets: map[[2]byte][][]byte{}, values: values}
 	seen := map[string]bool{}
 	for _, value := range values {
 		for _, form := range forms(value) {

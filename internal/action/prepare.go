@@ -117,6 +117,7 @@ type preparedCommand struct {
 	files   map[string]string
 	stdin   []byte
 	body    []byte
+	whole   []string // the environment, when it was made by another process; nil otherwise
 }
 
 // Describe implements Prepared.
@@ -149,6 +150,9 @@ func (p *preparedCommand) Describe() map[string]any {
 
 // environment is built from nothing: what the daemon was started with is not the command's.
 func (p *preparedCommand) environment(dir string) []string {
+	if p.whole != nil {
+		return p.whole
+	}
 	f := p.facts
 	env := map[string]string{
 		"PATH": path, "HOME": "/", "LANG": "C.UTF-8",

@@ -47,6 +47,9 @@ func (p *preparedCommand) Run(ctx context.Context, out io.Writer) Result {
 	if ctx.Err() != nil {
 		return Result{Err: context.Cause(ctx)}
 	}
+	if p.command.survive && p.facts.SurviveDir != "" {
+		return p.runApart(ctx, out)
+	}
 	dir, err := p.makeDir()
 	if err != nil {
 		return Result{Err: fmt.Errorf("could not start: %w", err)}
@@ -59,6 +62,11 @@ func (p *preparedCommand) Run(ctx context.Context, out io.Writer) Result {
 	if group != nil {
 		defer group.Remove()
 	}
+	return p.runIn(ctx, dir, group, out)
+}
+
+// runIn runs the command with what is in its folder, to its end.
+func (p *preparedCommand) runIn(ctx context.Context, dir string, group *launch.Group, out io.Writer) Result {
 	masked := p.command.mask.writer(out)
 	output, err := newCollector(masked)
 	if err != nil {
@@ -85,6 +93,14 @@ func (p *preparedCommand) makeDir() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if err := p.fill(dir); err != nil {
+		return "", errors.Join(err, os.RemoveAll(dir))
+	}
+	return dir, nil
+}
+
+// fill puts what the command is given into its folder.
+func (p *preparedCommand) fill(dir string) error {
 	files := map[string][]byte{payloadFile: p.body}
 	for name, content := range p.files {
 		files["file-"+name] = []byte(content)
@@ -94,13 +110,10 @@ func (p *preparedCommand) makeDir() (string, error) {
 	}
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o400); err != nil {
-			return "", errors.Join(err, os.RemoveAll(dir))
+			return err
 		}
 	}
-	if err := p.give(dir, slices.Collect(maps.Keys(files))); err != nil {
-		return "", errors.Join(err, os.RemoveAll(dir))
-	}
-	return dir, nil
+	return p.give(dir, slices.Collect(maps.Keys(files)))
 }
 
 // runFolder is where the attempt gets its own folder. Another user cannot get into the daemon's.

@@ -111,7 +111,7 @@ func (d *Daemon) setup(ctx context.Context) error {
 		return err
 	}
 	if groups != nil {
-		d.log.Info("runs have control groups", "processes_ended", groups.Sweep())
+		d.log.Info("runs have control groups", "processes_ended", groups.Sweep(surviving(d.booted.Store+".survive")))
 	} else {
 		d.log.Debug("runs have no control groups", "reason", why)
 	}
@@ -119,7 +119,7 @@ func (d *Daemon) setup(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("take up the jobs of the run before: %w", err)
 	}
-	d.log.Info("jobs taken up", "waiting", report.Waiting, "interrupted", report.Interrupted, "rerun", report.Requeued, "processes_ended", report.Swept)
+	d.log.Info("jobs taken up", "waiting", report.Waiting, "interrupted", report.Interrupted, "rerun", report.Requeued, "survived", report.Survived, "processes_ended", report.Swept)
 	return nil
 }
 
@@ -146,11 +146,21 @@ func (d *Daemon) openStore(ctx context.Context) error {
 		node = "localhost"
 	}
 	pool = worker.New(worker.Options{
-		Workers: d.booted.Workers, Store: s, Rules: d.rules, Log: d.log, Node: node, RunDir: runDir,
+		Workers: d.booted.Workers, Store: s, Rules: d.rules, Log: d.log, Node: node,
+		Dirs:    action.Dirs{Run: runDir, Survive: d.booted.Store + ".survive"},
 		Observe: d.metrics, Sweep: action.Sweep,
 	})
 	d.pool = pool
 	return nil
+}
+
+// surviving names the runs that are to live on, as their control groups are named.
+func surviving(dir string) (names []string) {
+	all, _ := action.Survivors(dir) // Recover reports what goes wrong with it
+	for _, s := range all {
+		names = append(names, fmt.Sprintf("%s-%d", s.Job, s.Attempt))
+	}
+	return names
 }
 
 // freshDir makes an empty private directory: what a crashed run left in it goes.

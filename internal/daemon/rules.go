@@ -30,11 +30,12 @@ func (r rules) Rule(hook, name string) (worker.Rule, bool) {
 
 type rule struct{ rule *hook.Rule }
 
-func (r rule) Prepare(d *job.Delivery, burst []job.Delivery, j *job.Job, runDir string) (action.Prepared, error) {
-	return r.rule.Prepare(d, burst, j, runDir)
+func (r rule) Prepare(d *job.Delivery, burst []job.Delivery, j *job.Job, dirs action.Dirs) (action.Prepared, error) {
+	return r.rule.Prepare(d, burst, j, dirs)
 }
 
 func (r rule) KeepsAll() bool           { return r.rule.KeepsAll() }
+func (r rule) Survives() bool           { return r.rule.Action.Survives() }
 func (r rule) Retry() job.RetryPolicy   { return r.rule.Retry }
 func (r rule) OnInterrupt() string      { return r.rule.OnInterrupt }
 func (r rule) Lane(j *job.Job) job.Lane { return r.rule.Lane(j) }
@@ -59,10 +60,10 @@ func (f followUp) Kind() string           { return f.u.Action.Kind() }
 func (f followUp) Retry() job.RetryPolicy { return f.u.Retry }
 func (f followUp) OutputLimit() int       { return f.u.Action.OutputLimit() }
 
-func (f followUp) Prepare(d *job.Delivery, j *job.Job, end worker.JobEnd, runDir string) (action.Prepared, error) {
+func (f followUp) Prepare(d *job.Delivery, j *job.Job, end worker.JobEnd, dirs action.Dirs) (action.Prepared, error) {
 	return f.rule.PrepareFollowUp(f.u, d, j, &hook.JobEnd{
 		ID: j.ID, Error: end.Error, Output: end.Output, ExitCode: end.ExitCode, Attempt: end.Attempt,
-	}, runDir)
+	}, dirs)
 }
 
 // awaiter lets a hook answer with its jobs' output.

@@ -78,6 +78,9 @@ func compileFollowUp(r *Rule, node config.Node, scope expression.Scope, c Contex
 	if a == nil {
 		return nil
 	}
+	if a.Survives() {
+		d.Errorf(node.Find("survive"), "survive is for the rule's own action: what follows it goes on after a restart anyway")
+	}
 	policy := a.Retry()
 	policy.Attempts = min(policy.Attempts, followUpTries)
 	policy.Initial, policy.Max = firstFollowUpPause, longestFollowUpPause

@@ -131,10 +131,10 @@ func (r *Rule) KeepsAll() bool {
 
 // Prepare renders the rule's action for the next attempt of a stored delivery's job. burst are
 // the deliveries of its burst when the rule keeps all of them.
-func (r *Rule) Prepare(d *job.Delivery, burst []job.Delivery, j *job.Job, runDir string) (action.Prepared, error) {
+func (r *Rule) Prepare(d *job.Delivery, burst []job.Delivery, j *job.Job, dirs action.Dirs) (action.Prepared, error) {
 	facts := action.Facts{
 		Job: j.ID, Delivery: d.ID, Hook: d.Hook, Rule: r.Name, Event: d.Event,
-		Attempt: j.Attempt + 1, RunDir: runDir,
+		Attempt: j.Attempt + 1, RunDir: dirs.Run, SurviveDir: dirs.Survive,
 	}
 	if r.KeepsAll() {
 		var err error
@@ -146,11 +146,11 @@ func (r *Rule) Prepare(d *job.Delivery, burst []job.Delivery, j *job.Job, runDir
 }
 
 // PrepareFollowUp renders an action that follows the end of a job.
-func (r *Rule) PrepareFollowUp(u FollowUp, d *job.Delivery, j *job.Job, end *JobEnd, runDir string) (action.Prepared, error) {
+func (r *Rule) PrepareFollowUp(u FollowUp, d *job.Delivery, j *job.Job, end *JobEnd, dirs action.Dirs) (action.Prepared, error) {
 	in := r.storedInput(d)
 	in.Job = end
 	return u.Action.Prepare(in, action.Facts{
-		Job: j.ID, Delivery: d.ID, Hook: d.Hook, Rule: r.Name, Event: d.Event, Attempt: end.Attempt, RunDir: runDir, Step: "-after",
+		Job: j.ID, Delivery: d.ID, Hook: d.Hook, Rule: r.Name, Event: d.Event, Attempt: end.Attempt, RunDir: dirs.Run, Step: "-after",
 	})
 }
 

@@ -196,11 +196,15 @@ func (g *Groups) New(name string, b Bounds) (*Group, error) {
 	return run, nil
 }
 
-// Sweep kills what is left in the groups of an earlier daemon, and removes them. It returns how
-// many processes that were.
-func (g *Groups) Sweep() (ended int) {
+// Sweep kills what is left in the groups of an earlier daemon, and removes them, except those
+// whose names begin with one of keep. It returns how many processes that were.
+func (g *Groups) Sweep(keep []string) (ended int) {
 	old, _ := filepath.Glob(filepath.Join(g.dir, runPrefix+"*")) // the pattern is a good one
 	for _, dir := range old {
+		name := strings.TrimPrefix(filepath.Base(dir), runPrefix)
+		if slices.ContainsFunc(keep, func(k string) bool { return strings.HasPrefix(name, k+"-") }) {
+			continue
+		}
 		run := &Group{dir: dir}
 		ended += len(run.Pids())
 		run.Kill()
@@ -232,6 +236,21 @@ func (g *Group) bound(b Bounds) error {
 		return fmt.Errorf("bound control group: %w", err)
 	}
 	return nil
+}
+
+// Leave lets go of the group without removing it, and returns its folder for OpenGroup.
+func (g *Group) Leave() (dir string) {
+	_ = g.file.Close() // nothing was written
+	return g.dir
+}
+
+// OpenGroup opens a group that another process made for a run.
+func OpenGroup(dir string) (*Group, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open control group: %w", err)
+	}
+	return &Group{dir: dir, file: f}, nil
 }
 
 // FD is the group's folder, for SysProcAttr.CgroupFD. It stays the group's own.

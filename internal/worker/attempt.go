@@ -19,8 +19,11 @@ import (
 // What a payload can make go wrong comes after the mark: a job that kills the daemon is then
 // found as cut off, and does not kill the next one in the same way for ever.
 func (p *Pool) attempt(fetch context.Context, r *run) *job.Waiting {
-	if r.job.Ending != "" {
+	switch {
+	case r.job.Ending != "":
 		return p.resume(fetch, r)
+	case r.job.State == job.Running:
+		return p.reattach(fetch, r)
 	}
 	rules := p.o.Rules()
 	waits := waiting(&r.job, rules, time.Now())
@@ -61,9 +64,23 @@ func (p *Pool) attempt(fetch context.Context, r *run) *job.Waiting {
 	p.mu.Lock()
 	r.output = output
 	p.mu.Unlock()
-	again, after := p.finish(r, rule, mark, p.act(r, rule, material, output), output)
+	if rule.Survives() {
+		defer p.letGo(fetch, r)()
+	}
+	return p.over(r, rule, &material.delivery, mark, p.act(r, rule, material, output), output)
+}
+
+// over records the end of an attempt and does what follows it.
+func (p *Pool) over(r *run, rule Rule, d *job.Delivery, mark store.StartMark, e end, output *action.Output) *job.Waiting {
+	if e.Detached {
+		return nil // the next daemon goes on waiting for it
+	}
+	again, after := p.finish(r, rule, mark, e, output)
+	if e.Apart {
+		action.Survivor{Job: r.job.ID, Attempt: mark.Attempt}.Forget(p.o.Dirs.Survive)
+	}
 	if after != nil {
-		p.followUp(r, rule, &material.delivery, after)
+		p.followUp(r, rule, d, after)
 	}
 	return again
 }
@@ -85,7 +102,7 @@ type end struct {
 // act renders and runs the action.
 func (p *Pool) act(r *run, rule Rule, m material, output *action.Output) (e end) {
 	return p.perform(r, output, func() (action.Prepared, error) {
-		return rule.Prepare(&m.delivery, m.burst, &r.job, p.o.RunDir)
+		return rule.Prepare(&m.delivery, m.burst, &r.job, p.o.Dirs)
 	})
 }
 

@@ -328,7 +328,7 @@ func (f *followUp) Kind() string           { return "run" }
 func (f *followUp) Retry() job.RetryPolicy { return f.retry }
 func (f *followUp) OutputLimit() int       { return 1024 }
 
-func (f *followUp) Prepare(_ *job.Delivery, _ *job.Job, end worker.JobEnd, _ string) (action.Prepared, error) {
+func (f *followUp) Prepare(_ *job.Delivery, _ *job.Job, end worker.JobEnd, _ action.Dirs) (action.Prepared, error) {
 	return preparedFollowUp{f, end}, nil
 }
 
@@ -341,7 +341,7 @@ func (p preparedFollowUp) Run(ctx context.Context, out io.Writer) action.Result 
 	return p.do(ctx, out, p.end)
 }
 
-func (r *rule) Prepare(d *job.Delivery, burst []job.Delivery, j *job.Job, _ string) (action.Prepared, error) {
+func (r *rule) Prepare(d *job.Delivery, burst []job.Delivery, j *job.Job, _ action.Dirs) (action.Prepared, error) {
 	if r.burst != nil {
 		r.burst(burst)
 	}
@@ -354,6 +354,7 @@ func (r *rule) Prepare(d *job.Delivery, burst []job.Delivery, j *job.Job, _ stri
 }
 
 func (r *rule) KeepsAll() bool          { return r.all }
+func (r *rule) Survives() bool          { return false }
 func (r *rule) Retry() job.RetryPolicy  { return r.retry }
 func (r *rule) OnInterrupt() string     { return r.onInterrupt }
 func (r *rule) Controls() *job.Controls { return r.controls }

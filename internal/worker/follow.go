@@ -100,7 +100,7 @@ func (p *Pool) try(r *run, d *job.Delivery, f *following, step, try int, u Follo
 		return action.Result{}, false
 	}
 	output := action.NewOutput(u.OutputLimit())
-	e := p.perform(r, output, func() (action.Prepared, error) { return u.Prepare(d, &r.job, f.end, p.o.RunDir) })
+	e := p.perform(r, output, func() (action.Prepared, error) { return u.Prepare(d, &r.job, f.end, p.o.Dirs) })
 	one.FinishedAt, one.ExitCode, one.Signal, one.Status, one.Output = time.Now(), e.ExitCode, e.Signal, e.Status, output.Bytes()
 	if e.Err != nil {
 		one.Error = e.Err.Error()

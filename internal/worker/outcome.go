@@ -30,7 +30,7 @@ func decide(rule Rule, n int, e end) outcome {
 		return outcome{next: job.Superseded, reason: "ended for a newer job", by: e.overtakenBy}
 	case errors.Is(e.Err, action.ErrStopping) && !e.begun:
 		return outcome{next: job.Queued, reason: e.Err.Error() + " before it began; it is run again"}
-	case errors.Is(e.Err, action.ErrStopping):
+	case errors.Is(e.Err, action.ErrStopping) || errors.Is(e.Err, action.ErrLost):
 		return interrupted(rule, n, e.Err.Error())
 	}
 	reason := e.Err.Error()

@@ -17,6 +17,7 @@ type Report struct {
 	Waiting     int // jobs that waited and wait on
 	Interrupted int // jobs whose attempt was cut off and that are not run again
 	Requeued    int // jobs whose attempt was cut off and that are run again
+	Survived    int // jobs whose run lives on, or has ended meanwhile by itself
 	Swept       int // processes that were left over and were ended
 }
 
@@ -41,7 +42,19 @@ func (p *Pool) Recover(ctx context.Context) (Report, error) {
 		return report, fmt.Errorf("read live jobs: %w", err)
 	}
 	report.Waiting = len(waits)
-	if report.Swept, err = p.sweep(ctx, append(following, cut...)); err != nil {
+	alive, err := p.survivors(cut)
+	if err != nil {
+		return report, err
+	}
+	cut = slices.DeleteFunc(cut, func(j job.Job) bool {
+		if alive[j.ID] {
+			following = append(following, j)
+		}
+		return alive[j.ID]
+	})
+	report.Survived = len(alive)
+	swept := slices.DeleteFunc(append(slices.Clone(following), cut...), func(j job.Job) bool { return alive[j.ID] })
+	if report.Swept, err = p.sweep(ctx, swept); err != nil {
 		return report, fmt.Errorf("end left-over processes: %w", err)
 	}
 	if err := p.recoverControls(ctx); err != nil {

@@ -42,8 +42,10 @@ type Store interface {
 type Rule interface {
 	// Prepare renders the action for attempt j.Attempt+1. burst are the deliveries of the job's
 	// burst if KeepsAll. An error is final for the job.
-	Prepare(d *job.Delivery, burst []job.Delivery, j *job.Job, runDir string) (action.Prepared, error)
+	Prepare(d *job.Delivery, burst []job.Delivery, j *job.Job, dirs action.Dirs) (action.Prepared, error)
 	KeepsAll() bool
+	// Survives reports whether a run lives on when the daemon ends.
+	Survives() bool
 	Retry() job.RetryPolicy
 	// OnInterrupt is "fail" or "retry": what an attempt that was cut off becomes.
 	OnInterrupt() string
@@ -62,7 +64,7 @@ type FollowUp interface {
 	Kind() string
 	Retry() job.RetryPolicy
 	OutputLimit() int
-	Prepare(d *job.Delivery, j *job.Job, end JobEnd, runDir string) (action.Prepared, error)
+	Prepare(d *job.Delivery, j *job.Job, end JobEnd, dirs action.Dirs) (action.Prepared, error)
 }
 
 // JobEnd is what follow-ups are told of the attempt that ended the job.
@@ -95,8 +97,8 @@ type Options struct {
 	Store   Store
 	Rules   func() Rules // asked for each attempt, so that a fix reaches the next one
 	Log     *slog.Logger
-	Node    string   // recorded with each attempt
-	RunDir  string   // private folder for running attempts
+	Node    string // recorded with each attempt
+	Dirs    action.Dirs
 	MaxLive int      // jobs that have not ended; from it on Full reports true. 0 is 100,000
 	Observe Observer // may be nil
 	// Sweep ends left-over processes of jobs whose daemon died, before they can run again. It
@@ -163,7 +165,7 @@ const longestRetry = time.Hour
 func waiting(j *job.Job, rules Rules, now time.Time) job.Waiting {
 	// A job that has begun in its run of attempts keeps its place: it was let in before.
 	w := job.Waiting{
-		Job: *j, Kept: j.Attempt > j.Since, Resumes: j.Ending != "", Lane: job.Lane{Hook: j.Hook, Rule: j.Rule},
+		Job: *j, Kept: j.Attempt > j.Since, Resumes: j.State == job.Running, Lane: job.Lane{Hook: j.Hook, Rule: j.Rule},
 	}
 	longest := longestRetry
 	if rule, ok := rules.Rule(j.Hook, j.Rule); ok {
