@@ -39,6 +39,7 @@ type Facts struct {
 	Attempt                          int
 	RunDir                           string // existing private folder in which the attempt gets one of its own
 	SurviveDir                       string // folder for runs that survive the daemon, "" when none can
+	LogDir                           string // folder for whole outputs, "" when they are not kept
 	Step                             string // of a follow-up, "" otherwise
 	Burst                            []byte // a JSON array of payloads, which takes the place of the body; nil for none
 }
@@ -76,6 +77,7 @@ type Result struct {
 type Dirs struct {
 	Run     string // existing private folder, emptied at each start
 	Survive string // private folder for runs with survive: true; made when it is needed
+	Log     string // private folder for the whole output of commands with limits.log; made when it is needed
 }
 
 // Kind is a way to act. Each is one file, which registers it.

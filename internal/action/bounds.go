@@ -15,6 +15,7 @@ import (
 // limitsSpec is limits:.
 type limitsSpec struct {
 	Output    *config.Size `yaml:"output"`
+	Log       *config.Size `yaml:"log"`
 	Memory    *config.Size `yaml:"memory"`
 	FileSize  *config.Size `yaml:"file_size"`
 	CPU       *float64     `yaml:"cpu"`
@@ -28,6 +29,9 @@ type sandboxSpec struct {
 	Write   []config.Text `yaml:"write"`
 	Network config.Text   `yaml:"network"`
 }
+
+// largestLog is the most of an attempt's output that a file can hold.
+const largestLog = 1 << 30
 
 // leastMemory is what hardly a program runs with less of.
 const leastMemory = 1 << 20
@@ -95,6 +99,11 @@ func (c *command) readLimits(node config.Node, d *config.Diagnostics) {
 		c.output = int(*spec.Output)
 		if c.output < 1024 || c.output > largestOutput {
 			d.Errorf(node.Find("output"), "output is between 1KiB and %dMiB", largestOutput>>20)
+		}
+	}
+	if spec.Log != nil {
+		if c.log = int64(*spec.Log); c.log > largestLog {
+			d.Errorf(node.Find("log"), "log is at most %dGiB", largestLog>>30)
 		}
 	}
 	atLeast := func(key string, v, least int64) uint64 {

@@ -60,7 +60,7 @@ func TestBounds_AreThoseOfTheCommand(t *testing.T) {
 func TestBounds_EndWhatGoesBeyondThem(t *testing.T) {
 	for name, tt := range map[string]struct{ rule, signal string }{
 		"file size": {"limits: {file_size: 64KiB}\nexec: [sh, -c, 'exec head -c 1000000 /dev/zero > big']", "SIGXFSZ"},
-		"memory":    {"limits: {memory: 64MiB}\nrun: x=$(head -c 300000000 /dev/zero | tr '\\0' x); echo ${#x}", ""},
+		"memory":    {"limits: {memory: 64MiB}\nrun: tail /dev/zero", ""}, // which keeps a line that never ends
 		"files":     {"limits: {files: 8}\nrun: exec 3</dev/null 4</dev/null 5</dev/null 6</dev/null 7</dev/null 8</dev/null; echo all open", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

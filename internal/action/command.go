@@ -48,6 +48,7 @@ type command struct {
 	timeout time.Duration
 	grace   time.Duration
 	output  int
+	log     int64 // bytes of output that a file keeps, beside what the store does
 	mask    *mask
 	survive bool
 	launch  launch.Spec

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tenterhook/tenterhook/internal/config"
 	"github.com/tenterhook/tenterhook/internal/expression"
+	"github.com/tenterhook/tenterhook/internal/launch"
 	"github.com/tenterhook/tenterhook/internal/request"
 )
 
@@ -22,6 +23,7 @@ func TestMain(m *testing.M) {
 		beChild(mode)
 		return
 	}
+	_, _ = launch.Take() // as a daemon does before it loads; without a control group is as good
 	goleak.VerifyTestMain(m)
 }
 

@@ -92,6 +92,8 @@ func (f *fake) Jobs(_ context.Context, filter store.Filter) ([]job.Job, error) {
 	return f.jobs[:min(len(f.jobs), filter.Limit)], f.err
 }
 
+func (f *fake) Log(string, int) (*os.File, error) { return nil, store.ErrNotFound }
+
 func (f *fake) FollowUps(context.Context, string) ([]job.FollowUp, error) { return nil, nil }
 
 func (f *fake) SetPause(_ context.Context, hook, rule string, on bool) error {

@@ -43,6 +43,7 @@ func (a *api) routes(metrics http.Handler) http.Handler {
 	read("jobs", jobFilters, a.jobs)
 	read("jobs/{id}", nil, a.job)
 	read("jobs/{id}/output", []string{"attempt"}, a.jobOutput)
+	read("jobs/{id}/log", []string{"attempt"}, a.jobLog)
 	read("hooks", nil, a.hooks)
 	read("status", nil, a.status)
 	change("jobs/{id}/retry", "retry", a.retry)

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"os"
 	"time"
 
 	"github.com/tenterhook/tenterhook/internal/config"
@@ -22,6 +23,9 @@ type Backend interface {
 	Ready(ctx context.Context) error
 	// Output returns what the running attempt of a job has written so far; false when none runs.
 	Output(id string) (output []byte, running bool)
+
+	// Log opens the whole output of an attempt, of a job with limits.log. The caller closes it.
+	Log(id string, attempt int) (*os.File, error)
 
 	// Retry gives an ended job another run of attempts, and returns it queued.
 	Retry(ctx context.Context, id string) (job.Job, error)

@@ -136,6 +136,16 @@ func (c *Client) Output(ctx context.Context, id string, n int) (o Output, err er
 	return o, err
 }
 
+// Log returns the whole output of attempt n of a job with limits.log; n 0 is the last attempt.
+func (c *Client) Log(ctx context.Context, id string, n int) (body []byte, err error) {
+	path := "jobs/" + url.PathEscape(id) + "/log"
+	if n > 0 {
+		path += "?attempt=" + strconv.Itoa(n)
+	}
+	_, err = c.call(ctx, http.MethodGet, path, &body)
+	return body, err
+}
+
 // Retry gives an ended job another run of attempts.
 func (c *Client) Retry(ctx context.Context, id string) (j Job, err error) {
 	_, err = c.call(ctx, http.MethodPost, "jobs/"+url.PathEscape(id)+"/retry", &j)

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -25,13 +26,9 @@ func (a *api) jobOutput(w http.ResponseWriter, r *http.Request, q url.Values) {
 	if !ok {
 		return
 	}
-	n := 0
-	if s := q.Get("attempt"); s != "" {
-		var err error
-		if n, err = strconv.Atoi(s); err != nil || n < 1 {
-			refuse(w, http.StatusBadRequest, "attempt must be a number from 1")
-			return
-		}
+	n, ok := attemptOf(w, q)
+	if !ok {
+		return
 	}
 	out, err := a.output(r.Context(), id, n)
 	if err != nil {
@@ -42,6 +39,46 @@ func (a *api) jobOutput(w http.ResponseWriter, r *http.Request, q url.Values) {
 	w.Header().Set(headerState, string(out.State))
 	w.Header().Set(headerAttempt, strconv.Itoa(out.Attempt))
 	_, _ = w.Write(out.Body) // a client that went away needs no answer
+}
+
+// attemptOf reads ?attempt=n, 0 when it is not there.
+func attemptOf(w http.ResponseWriter, q url.Values) (n int, ok bool) {
+	s := q.Get("attempt")
+	if s == "" {
+		return 0, true
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 {
+		refuse(w, http.StatusBadRequest, "attempt must be a number from 1")
+		return 0, false
+	}
+	return n, true
+}
+
+// jobLog answers the whole output of the last attempt, or of ?attempt=n, where the rule's
+// limits.log keeps it.
+func (a *api) jobLog(w http.ResponseWriter, r *http.Request, q url.Values) {
+	id, ok := known(w, r)
+	if !ok {
+		return
+	}
+	n, ok := attemptOf(w, q)
+	if !ok {
+		return
+	}
+	out, err := a.output(r.Context(), id, n)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	f, err := a.backend.Log(id, out.Attempt)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	defer func() { _ = f.Close() }() // nothing was written
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = io.Copy(w, f) // a client that went away needs no answer
 }
 
 // output picks the output of attempt n, 0 for the last.

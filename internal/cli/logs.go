@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/tenterhook/tenterhook/internal/admin"
@@ -9,6 +10,7 @@ import (
 type jobsLogsCmd struct {
 	ID      string `arg:"" help:"Id of the job, or at least 6 characters of its beginning or end."`
 	Follow  bool   `short:"f" help:"Print what it writes as it writes it, until it ends."`
+	Full    bool   `help:"All of it, from the file that limits.log keeps."`
 	Attempt int    `placeholder:"N" help:"Of this attempt (default: the last)."`
 }
 
@@ -30,6 +32,22 @@ Examples:
 func (c *jobsLogsCmd) Run(e *env) error {
 	if c.Attempt < 0 || c.Follow && c.Attempt != 0 {
 		return misuse(fmt.Errorf("--attempt takes a number from 1, and not together with --follow"))
+	}
+	if c.Full {
+		if c.Follow {
+			return misuse(errors.New("--full is for an attempt that has ended; --follow prints what one writes"))
+		}
+		return e.daemon(func(client *admin.Client) error {
+			id, err := jobID(e.ctx, client, c.ID)
+			if err != nil {
+				return err
+			}
+			all, err := client.Log(e.ctx, id, c.Attempt)
+			if err != nil {
+				return err
+			}
+			return e.writeOutput(all)
+		})
 	}
 	if c.Follow {
 		return e.daemon(func(client *admin.Client) error {

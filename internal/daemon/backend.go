@@ -2,9 +2,13 @@ package daemon
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"time"
 
+	"github.com/tenterhook/tenterhook/internal/action"
 	"github.com/tenterhook/tenterhook/internal/admin"
 	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/store"
@@ -43,6 +47,14 @@ func (b backend) Retry(ctx context.Context, id string) (job.Job, error) {
 
 func (b backend) Cancel(ctx context.Context, id string) error {
 	return b.d.pool.Cancel(ctx, id, "cancelled by a person")
+}
+
+func (b backend) Log(id string, attempt int) (*os.File, error) {
+	f, err := os.Open(action.LogPath(b.d.logDir(), id, attempt))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("log of attempt %d of job %s: %w", attempt, id, store.ErrNotFound)
+	}
+	return f, err
 }
 
 func (b backend) FollowUps(ctx context.Context, id string) ([]job.FollowUp, error) {

@@ -20,6 +20,7 @@ import (
 	"github.com/tenterhook/tenterhook/internal/hook"
 	"github.com/tenterhook/tenterhook/internal/ingress"
 	"github.com/tenterhook/tenterhook/internal/launch"
+	"github.com/tenterhook/tenterhook/internal/store"
 	"github.com/tenterhook/tenterhook/internal/store/sqlite"
 	"github.com/tenterhook/tenterhook/internal/worker"
 )
@@ -147,7 +148,7 @@ func (d *Daemon) openStore(ctx context.Context) error {
 	}
 	pool = worker.New(worker.Options{
 		Workers: d.booted.Workers, Store: s, Rules: d.rules, Log: d.log, Node: node,
-		Dirs:    action.Dirs{Run: runDir, Survive: d.booted.Store + ".survive"},
+		Dirs:    action.Dirs{Run: runDir, Survive: d.booted.Store + ".survive", Log: d.logDir()},
 		Observe: d.metrics, Sweep: action.Sweep,
 	})
 	d.pool = pool
@@ -415,6 +416,26 @@ const (
 	pruneBreath = 20 * time.Millisecond
 )
 
+// mostLogs is how many bytes the whole outputs of all jobs take together.
+const mostLogs = 1 << 30
+
+// logDir is where commands with limits.log have their whole output.
+func (d *Daemon) logDir() string { return d.booted.Store + ".logs" }
+
+// pruneLogs removes logs of jobs that are not kept any more, and the oldest beyond mostLogs.
+func (d *Daemon) pruneLogs(ctx context.Context) {
+	_, err := action.PruneLogs(d.logDir(), func(id string) (bool, error) {
+		_, err := d.store.Job(ctx, id)
+		if errors.Is(err, store.ErrNotFound) {
+			return false, nil
+		}
+		return true, err
+	}, mostLogs)
+	if err != nil && ctx.Err() == nil {
+		d.log.Warn("retention of logs", "error", err)
+	}
+}
+
 // prune applies retention in small slices until ctx ends.
 func (d *Daemon) prune(ctx context.Context) {
 	pause := pruneBreath
@@ -427,6 +448,9 @@ func (d *Daemon) prune(ctx context.Context) {
 		more, err := d.store.Prune(ctx, d.booted.Retention, time.Now())
 		if err != nil && ctx.Err() == nil {
 			d.log.Warn("retention", "error", err)
+		}
+		if !more {
+			d.pruneLogs(ctx)
 		}
 		pause = pruneEvery
 		if more && err == nil {

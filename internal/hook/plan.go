@@ -134,7 +134,7 @@ func (r *Rule) KeepsAll() bool {
 func (r *Rule) Prepare(d *job.Delivery, burst []job.Delivery, j *job.Job, dirs action.Dirs) (action.Prepared, error) {
 	facts := action.Facts{
 		Job: j.ID, Delivery: d.ID, Hook: d.Hook, Rule: r.Name, Event: d.Event,
-		Attempt: j.Attempt + 1, RunDir: dirs.Run, SurviveDir: dirs.Survive,
+		Attempt: j.Attempt + 1, RunDir: dirs.Run, SurviveDir: dirs.Survive, LogDir: dirs.Log,
 	}
 	if r.KeepsAll() {
 		var err error
