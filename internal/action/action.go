@@ -38,6 +38,7 @@ type Facts struct {
 	Job, Delivery, Hook, Rule, Event string
 	Attempt                          int
 	RunDir                           string // existing private folder in which the attempt gets one of its own
+	Shared                           string // Dirs.Shared
 	SurviveDir                       string // folder for runs that survive the daemon, "" when none can
 	LogDir                           string // folder for whole outputs, "" when they are not kept
 	Step                             string // of a follow-up, "" otherwise
@@ -75,7 +76,8 @@ type Result struct {
 
 // Dirs are where runs keep files.
 type Dirs struct {
-	Run     string // existing private folder, emptied at each start
+	Run     string // existing private folder for the files of running attempts
+	Shared  string // names the daemon in folders that are not its own alone; the same at each start
 	Survive string // private folder for runs with survive: true; made when it is needed
 	Log     string // private folder for the whole output of commands with limits.log; made when it is needed
 }

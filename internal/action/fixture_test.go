@@ -23,6 +23,9 @@ func TestMain(m *testing.M) {
 		beChild(mode)
 		return
 	}
+	if err := launch.Adopt(); err != nil {
+		panic(err)
+	}
 	_, _ = launch.Take() // as a daemon does before it loads; without a control group is as good
 	goleak.VerifyTestMain(m)
 }

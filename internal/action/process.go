@@ -126,18 +126,18 @@ func (p *preparedCommand) runFolder() (parent, pattern string) {
 	if p.command.launch.User == nil {
 		return p.facts.RunDir, "run-"
 	}
-	return os.TempDir(), sharedPrefix(p.facts.RunDir)
+	return os.TempDir(), sharedPrefix(p.facts.Shared)
 }
 
 // sharedPrefix begins the names of folders that a daemon's runs have beside its own.
-func sharedPrefix(runDir string) string {
-	sum := sha256.Sum256([]byte(runDir))
-	return "tenterhook-" + hex.EncodeToString(sum[:6]) + "-"
+func sharedPrefix(daemon string) string {
+	sum := sha256.Sum256([]byte(daemon))
+	return "tenterhook-as-" + hex.EncodeToString(sum[:6]) + "-"
 }
 
 // ClearShared removes the folders that runs of a daemon that died left beside its own.
-func ClearShared(runDir string) {
-	left, _ := filepath.Glob(filepath.Join(os.TempDir(), sharedPrefix(runDir)+"*")) // the pattern is a good one
+func ClearShared(daemon string) {
+	left, _ := filepath.Glob(filepath.Join(os.TempDir(), sharedPrefix(daemon)+"*")) // the pattern is a good one
 	for _, dir := range left {
 		removeAll(dir)
 	}
@@ -216,7 +216,7 @@ func (p *preparedCommand) start(dir string, output *collector, group *launch.Gro
 		if group != nil {
 			cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, group.FD()
 		}
-		err := launch.Start(cmd, p.spec(dir))
+		err := launch.Begin(cmd, p.spec(dir))
 		if errors.Is(err, syscall.ETXTBSY) && try < busyRetries {
 			time.Sleep(5 * time.Millisecond)
 			continue
@@ -228,7 +228,7 @@ func (p *preparedCommand) start(dir string, output *collector, group *launch.Gro
 		c := &child{cmd: cmd, exited: make(chan struct{}), tree: newTree(cmd.Process.Pid, p.facts, group)}
 		go func() {
 			defer close(c.exited)
-			c.tree.awaitExit()
+			launch.AwaitExit(cmd.Process.Pid)
 		}()
 		return c, nil
 	}
@@ -301,10 +301,10 @@ func (c *child) finished(r Result) Result {
 	select {
 	case <-c.exited:
 	default:
-		go func() { _ = c.cmd.Wait() }() // given up; it ends when the kernel lets it
+		go func() { _ = launch.Wait(c.cmd) }() // given up; it ends when the kernel lets it
 		return r
 	}
-	err := c.cmd.Wait()
+	err := launch.Wait(c.cmd)
 	state := c.cmd.ProcessState
 	if state == nil {
 		r.Err = err

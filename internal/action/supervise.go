@@ -30,6 +30,7 @@ func init() {
 // supervise runs one command and writes down how it ended.
 func supervise() error {
 	launch.OwnFiles()
+	_ = launch.Adopt() // without it, all processes are looked at
 	var o order
 	if err := json.NewDecoder(os.Stdin).Decode(&o); err != nil {
 		return fmt.Errorf("read order: %w", err)

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/tenterhook/tenterhook/internal/launch"
 )
 
 // A run with survive: true lives on when the daemon stops, is upgraded or dies. Beside the daemon
@@ -155,13 +157,13 @@ func (p *preparedCommand) supervised(folder string) error {
 		Stdin:       strings.NewReader(string(text)),
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true},
 	}
-	if err := cmd.Start(); err != nil {
+	if err := launch.Begin(cmd, &launch.Spec{}); err != nil {
 		return fmt.Errorf("start supervisor: %w", err)
 	}
 	gone := make(chan struct{})
 	go func() { // it is waited for as long as this daemon lives; then it is somebody else's
 		defer close(gone)
-		_ = cmd.Wait()
+		_ = launch.Wait(cmd)
 	}()
 	there := filepath.Join(folder, supervisorFile)
 	for deadline := time.Now().Add(startWait); ; {

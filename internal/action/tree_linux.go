@@ -37,13 +37,6 @@ func markOf(f Facts) []byte {
 	return []byte("HOOK_ATTEMPT=" + strconv.Itoa(f.Attempt) + "\x00\x00HOOK_JOB=" + f.Job + "\x00")
 }
 
-// awaitExit waits for the end of the main process and does not reap it: as long as nobody has,
-// its number, which is the session's and the group's too, cannot become somebody else's.
-func (t tree) awaitExit() {
-	for errors.Is(unix.Waitid(unix.P_PID, t.session, nil, unix.WEXITED|unix.WNOWAIT, nil), unix.EINTR) {
-	}
-}
-
 // owns says whether a process belongs to the tree.
 func (t tree) owns(pid int) verdict {
 	s := stat(pid)
@@ -86,6 +79,9 @@ func (t tree) kill() {
 
 // settle gives what is just about to end the time to, and reports whether nothing is left.
 func (t tree) settle(most time.Duration) bool {
+	if t.group == nil && launch.NoOrphans() {
+		return true
+	}
 	for deadline := time.Now().Add(most); ; {
 		found := gather(t.candidates, t.owns, func(process) {})
 		gone := waitGone(found, time.Until(deadline))

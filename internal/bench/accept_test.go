@@ -224,17 +224,22 @@ func TestMain(m *testing.M) {
 // startDaemon builds and starts the program on a configuration with one rule.
 func startDaemon(b *testing.B, match string) server {
 	b.Helper()
+	return startConfigured(b, fmt.Sprintf(`server: {listen: '127.0.0.1:0', drain: 1s}
+admin: {listen: '127.0.0.1:0'}
+workers: 1
+hooks:
+  - {name: site, path: /site, provider: github, secret: %s, match: '%s', run: "exec sleep 600"}
+`, secret, match))
+}
+
+// startConfigured builds and starts the program on a configuration.
+func startConfigured(b *testing.B, config string) server {
+	b.Helper()
 	bin, err := program()
 	if err != nil {
 		b.Fatal(err)
 	}
 	dir := b.TempDir()
-	config := fmt.Sprintf(`server: {listen: '127.0.0.1:0', drain: 1s}
-admin: {listen: '127.0.0.1:0'}
-workers: 1
-hooks:
-  - {name: site, path: /site, provider: github, secret: %s, match: '%s', run: "exec sleep 600"}
-`, secret, match)
 	file := filepath.Join(dir, "hooks.yaml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		b.Fatal(err)

@@ -2,6 +2,8 @@ package daemon
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,6 +15,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/tenterhook/tenterhook/internal/action"
 	"github.com/tenterhook/tenterhook/internal/admin"
@@ -83,6 +87,9 @@ func New(ctx context.Context, o Options) (*Daemon, error) {
 // it made, and what was opened is closed by the stack, even half-way.
 func (d *Daemon) setup(ctx context.Context) error {
 	launch.OwnFiles()
+	if err := launch.Adopt(); err != nil {
+		d.log.Debug("left-over processes are not adopted", "error", err)
+	}
 	for _, l := range d.options.Sockets {
 		d.onStop("socket", ignoreClosed(l.Close))
 	}
@@ -136,11 +143,11 @@ func (d *Daemon) openStore(ctx context.Context) error {
 	}
 	d.store = s
 	d.onStop("store", s.Close)
-	runDir := d.booted.Store + ".runs"
-	if err := freshDir(runDir); err != nil {
+	runDir, err := runFolder(d.booted.Store)
+	if err != nil {
 		return err
 	}
-	action.ClearShared(runDir)
+	action.ClearShared(d.booted.Store)
 	d.onStop("run directories", func() error { return os.RemoveAll(runDir) })
 	node, err := os.Hostname()
 	if err != nil {
@@ -154,6 +161,31 @@ func (d *Daemon) openStore(ctx context.Context) error {
 	d.pool = pool
 	return nil
 }
+
+// runFolder makes the folder where running attempts have their files: in memory where the machine
+// has room for that, since nobody needs them after a crash, else beside the store.
+func runFolder(store string) (string, error) {
+	sum := sha256.Sum256([]byte(store))
+	prefix := "tenterhook-" + hex.EncodeToString(sum[:8]) + "-"
+	for _, dir := range []string{os.Getenv("RUNTIME_DIRECTORY"), "/run", "/dev/shm"} {
+		var fs unix.Statfs_t
+		if dir == "" || unix.Statfs(dir, &fs) != nil || fs.Type != unix.TMPFS_MAGIC || fs.Flags&unix.ST_NOEXEC != 0 ||
+			fs.Bavail*uint64(fs.Bsize) < leastRunSpace {
+			continue
+		}
+		left, _ := filepath.Glob(filepath.Join(dir, prefix+"*")) // the pattern is a good one
+		for _, old := range left {
+			_ = os.RemoveAll(old) // what a crashed run left; another user's stays
+		}
+		if made, err := os.MkdirTemp(dir, prefix); err == nil {
+			return made, nil
+		}
+	}
+	return store + ".runs", freshDir(store + ".runs")
+}
+
+// leastRunSpace is how much memory a folder for payloads must have to give.
+const leastRunSpace = 256 << 20
 
 // surviving names the runs that are to live on, as their control groups are named.
 func surviving(dir string) (names []string) {

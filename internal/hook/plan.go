@@ -134,7 +134,7 @@ func (r *Rule) KeepsAll() bool {
 func (r *Rule) Prepare(d *job.Delivery, burst []job.Delivery, j *job.Job, dirs action.Dirs) (action.Prepared, error) {
 	facts := action.Facts{
 		Job: j.ID, Delivery: d.ID, Hook: d.Hook, Rule: r.Name, Event: d.Event,
-		Attempt: j.Attempt + 1, RunDir: dirs.Run, SurviveDir: dirs.Survive, LogDir: dirs.Log,
+		Attempt: j.Attempt + 1, RunDir: dirs.Run, Shared: dirs.Shared, SurviveDir: dirs.Survive, LogDir: dirs.Log,
 	}
 	if r.KeepsAll() {
 		var err error
@@ -150,7 +150,7 @@ func (r *Rule) PrepareFollowUp(u FollowUp, d *job.Delivery, j *job.Job, end *Job
 	in := r.storedInput(d)
 	in.Job = end
 	return u.Action.Prepare(in, action.Facts{
-		Job: j.ID, Delivery: d.ID, Hook: d.Hook, Rule: r.Name, Event: d.Event, Attempt: end.Attempt, RunDir: dirs.Run, Step: "-after",
+		Job: j.ID, Delivery: d.ID, Hook: d.Hook, Rule: r.Name, Event: d.Event, Attempt: end.Attempt, RunDir: dirs.Run, Shared: dirs.Shared, Step: "-after",
 	})
 }
 

@@ -224,9 +224,9 @@ func (s *Sandbox) CanSandbox() error {
 	}
 	cmd := exec.Command(selfExe) // this binary once more, which ends at once
 	cmd.Env, cmd.SysProcAttr = []string{probeName + "=1"}, &syscall.SysProcAttr{}
-	err := Start(cmd, &Spec{Sandbox: &Sandbox{Network: s.Network}})
+	err := Begin(cmd, &Spec{Sandbox: &Sandbox{Network: s.Network}})
 	if err == nil {
-		err = cmd.Wait()
+		err = Wait(cmd)
 	}
 	if err != nil {
 		return fmt.Errorf("the kernel does not let this user make a network namespace: %w", err)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/tenterhook/tenterhook/internal/job"
@@ -25,7 +26,30 @@ const (
 )
 
 // reads are the methods that change nothing, on connections that cannot.
-type reads struct{ db *sql.DB }
+type reads struct {
+	db   *sql.DB
+	byID *lazyStatement // what each job reads
+}
+
+// lazyStatement is compiled when it is first used, once for each connection. The database may not
+// have its schema before.
+type lazyStatement struct {
+	text string
+
+	mu   sync.Mutex
+	stmt *sql.Stmt
+}
+
+func (l *lazyStatement) on(db *sql.DB) (*sql.Stmt, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stmt != nil {
+		return l.stmt, nil
+	}
+	stmt, err := db.Prepare(l.text)
+	l.stmt = stmt
+	return stmt, err
+}
 
 // openReads opens no file yet; the first read does.
 func openReads(path string) (reads, error) {
@@ -38,7 +62,8 @@ func openReads(path string) (reads, error) {
 	}
 	db.SetMaxOpenConns(readers)
 	db.SetMaxIdleConns(readers)
-	return reads{db}, nil
+	return reads{db, &lazyStatement{text: "SELECT " + deliveryColumns + `, b.encoding, b.data
+		FROM delivery d LEFT JOIN body b ON b.delivery = d.seq WHERE d.id = ?`}}, nil
 }
 
 func (r *reads) close() error { return r.db.Close() }
@@ -86,9 +111,11 @@ func (r *reads) delivery(ctx context.Context, id string) (job.Delivery, error) {
 		encoding sql.NullInt64
 		body     []byte
 	)
-	row := r.db.QueryRowContext(ctx, "SELECT "+deliveryColumns+`, b.encoding, b.data
-		FROM delivery d LEFT JOIN body b ON b.delivery = d.seq WHERE d.id = ?`, key)
-	d, err := scanDelivery(row, &encoding, &body)
+	byID, err := r.byID.on(r.db)
+	if err != nil {
+		return job.Delivery{}, err
+	}
+	d, err := scanDelivery(byID.QueryRowContext(ctx, key), &encoding, &body)
 	if errors.Is(err, sql.ErrNoRows) {
 		return d, fmt.Errorf("delivery %q: %w", id, store.ErrNotFound)
 	}

@@ -1,0 +1,154 @@
+package launch
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// family knows this process's own children from those that it adopted.
+//
+// As a subreaper (prctl(2), PR_SET_CHILD_SUBREAPER) the daemon becomes the parent of every process
+// below it whose parent has ended. So when the main process of a run is gone and the daemon has no
+// child but those it started, nothing of the run is left, whatever it did: there is nothing to
+// look for among all processes of the machine. And the zombies of the adopted are the daemon's to
+// bury.
+//
+// Linux lists the children of a thread truly only while none is buried (proc_tid_children(5)).
+// Therefore whoever buries one holds the lock for reading, and whoever lists holds it for writing.
+var family struct {
+	sync.RWMutex
+	adopts   bool
+	session  int
+	children *os.File // the kernel's list; open for as long as the process lives
+
+	knowing sync.Mutex // guards known among those that hold the lock for reading
+	known   map[int]bool
+}
+
+// Adopt makes this process the parent of what its runs leave. The error says why it cannot be;
+// NoOrphans is then never sure.
+func Adopt() error {
+	family.Lock()
+	defer family.Unlock()
+	if family.adopts {
+		return nil
+	}
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("become a subreaper: %w", err)
+	}
+	list, err := os.Open(fmt.Sprintf("/proc/self/task/%d/children", os.Getpid()))
+	if err != nil {
+		return fmt.Errorf("list children: %w", err)
+	}
+	session, err := unix.Getsid(0)
+	if err != nil {
+		return fmt.Errorf("own session: %w", err)
+	}
+	family.adopts, family.session, family.children, family.known = true, session, list, map[int]bool{}
+	return nil
+}
+
+// Begin starts cmd under s, as Start does. It is to be waited for with Wait.
+func Begin(cmd *exec.Cmd, s *Spec) error {
+	family.RLock()
+	defer family.RUnlock()
+	err := Start(cmd, s)
+	if err == nil && family.known != nil {
+		family.knowing.Lock()
+		defer family.knowing.Unlock()
+		family.known[cmd.Process.Pid] = true
+	}
+	return err
+}
+
+// AwaitExit waits for the end of a child and does not bury it: as long as nobody has, its number,
+// which can be a session's and a group's too, cannot become somebody else's.
+func AwaitExit(pid int) {
+	for errors.Is(unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil), unix.EINTR) {
+	}
+}
+
+// Wait waits for a command that Begin started, and buries it.
+func Wait(cmd *exec.Cmd) error {
+	AwaitExit(cmd.Process.Pid)
+	family.RLock()
+	defer family.RUnlock()
+	err := cmd.Wait()
+	family.knowing.Lock()
+	defer family.knowing.Unlock()
+	delete(family.known, cmd.Process.Pid)
+	return err
+}
+
+// NoOrphans reports whether nothing is left of any run whose main process is gone. It is false
+// also when that is not known. Adopted children that have ended are buried.
+func NoOrphans() bool {
+	family.Lock()
+	defer family.Unlock()
+	if !family.adopts {
+		return false
+	}
+	children, err := adopted()
+	if err != nil {
+		return false
+	}
+	none := true
+	for _, pid := range children {
+		if family.known[pid] {
+			continue
+		}
+		switch session, state := sessionOf(pid); {
+		case state == 0 || session == family.session: // a child of somebody else in this process, who waits for it
+		case state == 'Z' || state == 'X':
+			_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil) // it has ended
+		default:
+			none = false
+		}
+	}
+	return none
+}
+
+// mostChildren is how many bytes of a list of children are read: beyond that, nothing is sure.
+const mostChildren = 64 << 10
+
+// adopted lists the children of the main thread. The kernel gives orphans to the first thread of
+// a subreaper that lives (find_alive_thread in kernel/exit.c), and Go's main thread does not end.
+func adopted() ([]int, error) {
+	buf := make([]byte, mostChildren)
+	n, err := family.children.ReadAt(buf, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if n == len(buf) {
+		return nil, errors.New("too many children")
+	}
+	var pids []int
+	for _, word := range strings.Fields(string(buf[:n])) {
+		if pid, err := strconv.Atoi(word); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids, nil
+}
+
+// sessionOf reads a process's session and state; state 0 of one that is not there.
+func sessionOf(pid int) (session int, state byte) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, 0
+	}
+	fields := strings.Fields(string(data[strings.LastIndexByte(string(data), ')')+1:]))
+	if len(fields) < 4 {
+		return 0, 0
+	}
+	session, _ = strconv.Atoi(fields[3]) // the kernel writes digits
+	return session, fields[0][0]
+}
