@@ -69,6 +69,11 @@ func (d *Daemon) reload(trigger string) admin.ReloadResult {
 	running := d.config.Load()
 	next, diagnostics := Load(d.options.Config, d.reachable())
 	result := admin.ReloadResult{Digest: running.File.Digest, Problems: diagnostics.All()}
+	if diagnostics.Err() == nil && next.TestsRequired {
+		if failed := next.failedTests(d.options.Config, time.Now()); failed.Err() != nil {
+			diagnostics, result.Problems = failed, failed.All()
+		}
+	}
 	if diagnostics.Err() != nil {
 		d.reloadFailed(trigger, running, diagnostics)
 		return result

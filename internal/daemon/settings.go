@@ -14,6 +14,7 @@ import (
 
 	"github.com/tenterhook/tenterhook/internal/config"
 	"github.com/tenterhook/tenterhook/internal/hook"
+	"github.com/tenterhook/tenterhook/internal/hooktest"
 	"github.com/tenterhook/tenterhook/internal/store"
 )
 
@@ -52,6 +53,10 @@ type Config struct {
 	Settings Settings
 	Hooks    *hook.Set
 	Loaded   time.Time
+	// Tests are those of the file itself; TestsBeside reads others.
+	Tests []*hooktest.Test
+	// TestsRequired: a reload whose tests fail is refused.
+	TestsRequired bool
 	// Diagnostics are the warnings it was loaded with.
 	Diagnostics *config.Diagnostics
 }
@@ -64,6 +69,12 @@ type rootSpec struct {
 	Include  config.Node `yaml:"include"`
 	Defaults config.Node `yaml:"defaults"`
 	Hooks    config.Node `yaml:"hooks"`
+	Tests    config.Node `yaml:"tests"`
+	Reload   reloadSpec  `yaml:"reload"`
+}
+
+type reloadSpec struct {
+	Tests config.Text `yaml:"tests"`
 }
 
 type serverSpec struct {
@@ -94,9 +105,6 @@ type retentionSpec struct {
 	Deliveries *int           `yaml:"deliveries"`
 }
 
-// announced are top-level keys of the language that this version does not carry out.
-var announced = []string{"tests", "reload"}
-
 // Load reads, checks and compiles a configuration; it starts nothing. exposed says that the
 // deliveries' listener is reachable from other machines although the file does not (a socket
 // that was handed over). The Config is of use only when the diagnostics have no problems.
@@ -120,12 +128,6 @@ func compile(file *config.File, exposed bool, d *config.Diagnostics) *Config {
 	m := file.Root.Map(d)
 	var spec rootSpec
 	m.Decode(&spec)
-	for _, key := range announced {
-		if m.Has(key) {
-			d.Errorf(file.Root.Key(key), "%s is part of the language, but this version does not carry it out yet", key)
-		}
-	}
-	m.Know(announced...)
 	m.Close()
 	c := &Config{File: file, Settings: settings(spec, file, d), Loaded: time.Now(), Diagnostics: d}
 	if len(spec.Hooks.List()) == 0 {
@@ -139,6 +141,7 @@ func compile(file *config.File, exposed bool, d *config.Diagnostics) *Config {
 		Mask:     file.Mask(),
 		Defaults: spec.Defaults,
 	}, d)
+	c.readTests(spec, file, d)
 	return c
 }
 

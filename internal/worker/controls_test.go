@@ -5,6 +5,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,6 +29,24 @@ func (w *world) runsOf() (ids []string) {
 func (w *world) successor(id, want string) {
 	w.t.Helper()
 	w.same("successor of "+id, w.store.get(id).SupersededBy, want)
+}
+
+// notes are written by actions and read by the test.
+type notes struct {
+	mu   sync.Mutex
+	list []string
+}
+
+func (n *notes) add(s string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.list = append(n.list, s)
+}
+
+func (n *notes) all() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.list)
 }
 
 func inLane(ids ...string) (jobs []job.Job) {
@@ -56,16 +76,16 @@ func TestControls_OnlyTheNewestWaitsAndTheOthersNameTheirSuccessor(t *testing.T)
 
 func TestControls_ARunEndsForANewerJobWhichStartsWhenNothingOfItIsLeft(t *testing.T) {
 	inWorld(t, func(w *world) {
-		var order []string
+		var order notes
 		w.rule = &rule{limit: 1, overflow: job.OverflowCancel, do: func(ctx context.Context, out io.Writer, j *job.Job) action.Result {
-			order = append(order, "begin "+j.ID)
+			order.add("begin " + j.ID)
 			<-ctx.Done()
 			time.Sleep(7 * time.Second) // its grace time
-			order = append(order, "gone "+j.ID)
+			order.add("gone " + j.ID)
 			return action.Result{Err: context.Cause(ctx)}
 		}}
 		cleanUp := &followUp{do: func(context.Context, io.Writer, worker.JobEnd) action.Result {
-			order = append(order, "cleaned up")
+			order.add("cleaned up")
 			return action.Result{}
 		}}
 		w.rule.after = map[job.State][]worker.FollowUp{job.Superseded: {cleanUp}}
@@ -74,9 +94,9 @@ func TestControls_ARunEndsForANewerJobWhichStartsWhenNothingOfItIsLeft(t *testin
 		w.settle()
 		w.add(inLane("2")...)
 		w.pass(6 * time.Second)
-		w.same("before it is gone", order, []string{"begin 1"})
+		w.same("before it is gone", order.all(), []string{"begin 1"})
 		w.pass(2 * time.Second)
-		w.same("after", order, []string{"begin 1", "gone 1", "cleaned up", "begin 2"})
+		w.same("after", order.all(), []string{"begin 1", "gone 1", "cleaned up", "begin 2"})
 		w.state("1", job.Superseded, "ended for a newer job")
 		w.successor("1", "2")
 		w.same("stop", w.stop(), nil)
@@ -217,18 +237,17 @@ func TestControls_APauseHoldsOverARestartAndEndsWithResume(t *testing.T) {
 
 func TestControls_ABurstIsGivenToTheActionWhole(t *testing.T) {
 	inWorld(t, func(w *world) {
-		var got []string
+		var got notes
 		w.rule = &rule{all: true, burst: func(ds []job.Delivery) {
 			for _, d := range ds {
-				got = append(got, d.ID)
+				got.add(d.ID)
 			}
 		}}
 		w.store.bursts = map[string][]job.Delivery{"1": {{ID: "a"}, {ID: "b"}}}
 		w.start()
 		w.add(job.Job{ID: "1"}, job.Job{ID: "2"})
 		w.settle()
-		slices.Sort(got)
-		w.same("bursts", got, []string{"a", "b", "d-2"})
+		w.same("bursts", slices.Sorted(slices.Values(got.all())), []string{"a", "b", "d-2"})
 	})
 }
 
@@ -253,10 +272,10 @@ func TestControls_AJobThatTheStoreEndedIsForgottenAndWhoAwaitsItIsTold(t *testin
 
 func TestFollowUp_RunsInOrderWithItsTriesAndTheJobHoldsItsLaneMeanwhile(t *testing.T) {
 	inWorld(t, func(w *world) {
-		tries := 0
+		var tries atomic.Int32
 		flaky := &followUp{retry: job.RetryPolicy{Attempts: 3, Initial: time.Second, Factor: 1, Max: time.Second}, do: func(_ context.Context, out io.Writer, end worker.JobEnd) action.Result {
 			_, _ = io.WriteString(out, "told of "+end.Error+" after "+strings.TrimSpace(end.Output))
-			if tries++; tries < 3 {
+			if tries.Add(1) < 3 {
 				return exit(7)
 			}
 			return action.Result{}
@@ -275,13 +294,13 @@ func TestFollowUp_RunsInOrderWithItsTriesAndTheJobHoldsItsLaneMeanwhile(t *testi
 		w.same("the next waits", w.runsOf(), []string{"1"})
 		w.pass(time.Minute)
 		w.state("1", job.Failed, "exit status 1")
-		var got []string
+		var got notes
 		for _, e := range w.store.history() {
 			if words := strings.Fields(e); words[len(words)-3] == "1" && words[0] != "start" {
-				got = append(got, strings.Join(words[:len(words)-3], " "))
+				got.add(strings.Join(words[:len(words)-3], " "))
 			}
 		}
-		w.same("history", got, []string{
+		w.same("history", got.all(), []string{
 			"finish", "begin on_failed 1.1", "end on_failed 1.1", "begin on_failed 1.2", "end on_failed 1.2",
 			"begin on_failed 1.3", "end on_failed 1.3", "begin on_failed 2.1", "end on_failed 2.1",
 			"begin on_failed 3.1", "end on_failed 3.1", "conclude",
@@ -319,10 +338,10 @@ func TestFollowUp_ACancelledJobIsCleanedUpAndASecondCancelEndsThat(t *testing.T)
 
 func TestFollowUp_GoesOnAfterARestartWhereItWasAndRepeatsNoCommand(t *testing.T) {
 	inWorld(t, func(w *world) {
-		var ran []string
+		var ran notes
 		step := func(name string, attempts int) *followUp {
 			return &followUp{retry: job.RetryPolicy{Attempts: attempts}, do: func(_ context.Context, _ io.Writer, end worker.JobEnd) action.Result {
-				ran = append(ran, name+" after "+end.Error)
+				ran.add(name + " after " + end.Error)
 				return action.Result{}
 			}}
 		}
@@ -335,7 +354,7 @@ func TestFollowUp_GoesOnAfterARestartWhereItWasAndRepeatsNoCommand(t *testing.T)
 		w.same("Recover", []any{report.Interrupted, report.Requeued, err}, []any{0, 0, nil})
 		w.start()
 		w.settle()
-		w.same("ran", ran, []string{"cut off but may be repeated after exit status 3", "next after exit status 3"})
+		w.same("ran", ran.all(), []string{"cut off but may be repeated after exit status 3", "next after exit status 3"})
 		w.state(j.ID, job.Failed, "exit status 3")
 		all, _ := w.store.FollowUps(context.Background(), "1")
 		w.same("recorded as cut off", all[1].Error, "cut off when the daemon died; how far it came is not known")
@@ -345,14 +364,14 @@ func TestFollowUp_GoesOnAfterARestartWhereItWasAndRepeatsNoCommand(t *testing.T)
 func TestFollowUp_IsResumedAlsoWhenANewerJobWaitsForItsPlace(t *testing.T) {
 	for _, overflow := range []job.Overflow{job.OverflowQueue, job.OverflowNewest, job.OverflowCancel, job.OverflowSkip} {
 		inWorld(t, func(w *world) {
-			var order []string
+			var order notes
 			w.rule = &rule{limit: 1, pending: 9, overflow: overflow, do: func(_ context.Context, _ io.Writer, j *job.Job) action.Result {
-				order = append(order, j.ID)
+				order.add(j.ID)
 				return action.Result{}
 			}}
 			w.rule.after = map[job.State][]worker.FollowUp{job.Failed: {&followUp{do: func(context.Context, io.Writer, worker.JobEnd) action.Result {
 				time.Sleep(time.Second)
-				order = append(order, "followed")
+				order.add("followed")
 				return action.Result{}
 			}}}}
 			w.store.put(job.Job{ID: "1", ConcurrencyKey: "k", State: job.Running, Ending: job.Failed, Attempt: 1})
@@ -368,7 +387,7 @@ func TestFollowUp_IsResumedAlsoWhenANewerJobWaitsForItsPlace(t *testing.T) {
 			if overflow == job.OverflowSkip {
 				want = want[:1]
 			}
-			w.same("order", order, want)
+			w.same("order", order.all(), want)
 		})
 	}
 }
@@ -406,30 +425,30 @@ func TestFollowUp_AStopLeavesTheRestForTheNextStart(t *testing.T) {
 			<-ctx.Done()
 			return action.Result{Err: context.Cause(ctx)}
 		}}
-		ran := false
-		next := &followUp{do: func(context.Context, io.Writer, worker.JobEnd) action.Result { ran = true; return action.Result{} }}
+		var ran atomic.Bool
+		next := &followUp{do: func(context.Context, io.Writer, worker.JobEnd) action.Result { ran.Store(true); return action.Result{} }}
 		w.rule = &rule{after: map[job.State][]worker.FollowUp{job.Succeeded: {waits, next}}}
 		w.start()
 		w.add(job.Job{ID: "1"})
 		w.settle()
 		w.same("stop", w.stop(), nil)
 		w.state("1", job.Running, "")
-		w.same("ran before the restart", ran, false)
+		w.same("ran before the restart", ran.Load(), false)
 		w.remake()
 		_, err := w.pool.Recover(context.Background())
 		w.same("Recover", err, nil)
 		w.start()
 		w.settle()
-		w.same("ran after the restart", ran, true)
+		w.same("ran after the restart", ran.Load(), true)
 		w.state("1", job.Succeeded, "")
 	})
 }
 
 func TestFollowUp_AnInterruptedJobIsFollowedByWhatFollowsAFailure(t *testing.T) {
 	inWorld(t, func(w *world) {
-		var told []string
+		var told notes
 		w.rule = &rule{onInterrupt: "fail", after: map[job.State][]worker.FollowUp{job.Interrupted: {&followUp{do: func(_ context.Context, _ io.Writer, end worker.JobEnd) action.Result {
-			told = append(told, end.Error)
+			told.add(end.Error)
 			return action.Result{}
 		}}}}}
 		w.store.put(job.Job{ID: "1", State: job.Running, Attempt: 1})
@@ -437,7 +456,7 @@ func TestFollowUp_AnInterruptedJobIsFollowedByWhatFollowsAFailure(t *testing.T) 
 		w.same("Recover", err, nil)
 		w.start()
 		w.settle()
-		w.same("told", told, []string{"cut off when the daemon died; how far it came is not known"})
+		w.same("told", told.all(), []string{"cut off when the daemon died; how far it came is not known"})
 		w.same("state", w.store.get("1").State, job.Interrupted)
 	})
 }

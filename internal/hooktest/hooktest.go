@@ -1,0 +1,278 @@
+// Package hooktest runs the tests: of a configuration against its hooks: a request, and what the
+// hook is expected to make of it. Nothing is received, stored or run.
+package hooktest
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/tenterhook/tenterhook/internal/config"
+	"github.com/tenterhook/tenterhook/internal/hook"
+	"github.com/tenterhook/tenterhook/internal/request"
+)
+
+// Test is one request and what is expected of it.
+type Test struct {
+	Name string
+	Hook *hook.Hook
+
+	at      config.Placed // where it is written
+	set     *hook.Set
+	request requestSpec
+	body    []byte
+	clock   time.Time // zero is now
+	expect  expectSpec
+}
+
+type testSpec struct {
+	Name     config.Text  `yaml:"name,required"`
+	Hook     config.Text  `yaml:"hook,required"`
+	Request  *requestSpec `yaml:"request"`
+	Delivery config.Text  `yaml:"delivery"`
+	At       config.Text  `yaml:"at"`
+	Expect   *expectSpec  `yaml:"expect,required"`
+}
+
+type requestSpec struct {
+	Method   config.Text            `yaml:"method"`
+	Path     config.Text            `yaml:"path"`
+	Query    config.Text            `yaml:"query"`
+	Headers  map[string]config.Text `yaml:"headers"`
+	Body     config.Text            `yaml:"body"`
+	BodyFile config.Text            `yaml:"body_file"`
+	IP       config.Text            `yaml:"ip"`
+	Signed   *bool                  `yaml:"signed"`
+}
+
+type expectSpec struct {
+	Status         *int                   `yaml:"status"`
+	Rules          *[]config.Text         `yaml:"rules"`
+	Event          config.Text            `yaml:"event"`
+	DeliveryKey    config.Text            `yaml:"delivery_key"`
+	Rule           config.Text            `yaml:"rule"`
+	Env            map[string]config.Text `yaml:"env"`
+	Exec           *[]config.Text         `yaml:"exec"`
+	URL            config.Text            `yaml:"url"`
+	ConcurrencyKey config.Text            `yaml:"concurrency_key"`
+	Error          config.Text            `yaml:"error"`
+}
+
+// savedDelivery is what a delivery: file holds, as "deliveries save" writes it.
+type savedDelivery struct {
+	Method  string              `json:"method"`
+	URL     string              `json:"url"`
+	Headers map[string][]string `json:"headers"`
+	Body    *string             `json:"body"`
+	Base64  []byte              `json:"body_base64"`
+}
+
+// largestBody bounds a body file.
+const largestBody = 64 << 20
+
+// Compile reads tests:. Relative paths start in dir. Problems go to d, with their places.
+func Compile(node config.Node, set *hook.Set, dir string, d *config.Diagnostics) []*Test {
+	var tests []*Test
+	seen := map[string]bool{}
+	for _, one := range node.List() {
+		if one.Kind() != config.KindMap {
+			d.Errorf(one, "a test is a mapping with name, hook, request and expect")
+			continue
+		}
+		m := one.Map(d)
+		var spec testSpec
+		m.Decode(&spec)
+		m.Close()
+		if t := compileTest(&spec, one, set, dir, d); t != nil {
+			if seen[t.Name] {
+				d.Errorf(spec.Name, "there are two tests named %q", t.Name)
+			}
+			seen[t.Name] = true
+			tests = append(tests, t)
+		}
+	}
+	return tests
+}
+
+func compileTest(spec *testSpec, node config.Node, set *hook.Set, dir string, d *config.Diagnostics) *Test {
+	if spec.Name.Value == "" || spec.Hook.Value == "" || spec.Expect == nil {
+		return nil // said already
+	}
+	t := &Test{Name: spec.Name.Value, Hook: set.Hook(spec.Hook.Value), at: spec.Name, set: set, expect: *spec.Expect}
+	if t.Hook == nil {
+		var names []string
+		for _, h := range set.Hooks() {
+			names = append(names, h.Name)
+		}
+		p := d.Errorf(spec.Hook, "there is no hook %q", spec.Hook.Value)
+		if near := config.Suggest(spec.Hook.Value, names); near != "" {
+			p.Hint("did you mean %q?", near)
+		}
+		return nil
+	}
+	t.expect.check(t.Hook, d)
+	t.clock = clock(spec.At, d)
+	switch {
+	case (spec.Request == nil) == (spec.Delivery.Value == ""):
+		d.Errorf(node, "a test has a request:, or a delivery: that was saved")
+		return nil
+	case spec.Request != nil:
+		t.request = *spec.Request
+		return t.readBody(dir, d)
+	}
+	return t.readDelivery(spec.Delivery, dir, d)
+}
+
+func clock(text config.Text, d *config.Diagnostics) time.Time {
+	if text.Value == "" {
+		return time.Time{}
+	}
+	at, err := time.Parse(time.RFC3339Nano, text.Value)
+	if err != nil {
+		d.Errorf(text, "%q is not a time", text.Value).Hint("such as 2026-01-02T15:04:05Z")
+	}
+	return at
+}
+
+// check refuses to expect what the hook does not have.
+func (e *expectSpec) check(h *hook.Hook, d *config.Diagnostics) {
+	var names []string
+	for _, r := range h.Rules {
+		names = append(names, r.Name)
+	}
+	known := func(text config.Text) {
+		for _, name := range names {
+			if text.Value == name {
+				return
+			}
+		}
+		p := d.Errorf(text, "hook %q has no rule %q", h.Name, text.Value)
+		if near := config.Suggest(text.Value, names); near != "" {
+			p.Hint("did you mean %q?", near)
+		}
+	}
+	if e.Rule.Value != "" {
+		known(e.Rule)
+	}
+	if e.Rules != nil {
+		for _, text := range *e.Rules {
+			known(text)
+		}
+	}
+}
+
+func (t *Test) readBody(dir string, d *config.Diagnostics) *Test {
+	r := &t.request
+	if r.Body.Value != "" && r.BodyFile.Value != "" {
+		d.Errorf(r.BodyFile, "a request has body: or body_file:, not both")
+		return nil
+	}
+	t.body = []byte(r.Body.Value)
+	if r.BodyFile.Value == "" {
+		return t
+	}
+	data, ok := readFile(r.BodyFile, dir, d)
+	t.body = data
+	if !ok {
+		return nil
+	}
+	return t
+}
+
+func readFile(text config.Text, dir string, d *config.Diagnostics) ([]byte, bool) {
+	path := text.Value
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(dir, path)
+	}
+	info, err := os.Stat(path)
+	if err == nil && info.Size() > largestBody {
+		d.Errorf(text, "%s is larger than %d MiB", path, largestBody>>20)
+		return nil, false
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		d.Errorf(text, "%s cannot be read: %s", path, plain(err))
+		return nil, false
+	}
+	return data, true
+}
+
+func plain(err error) string {
+	if path, ok := err.(*os.PathError); ok {
+		return path.Err.Error()
+	}
+	return err.Error()
+}
+
+// readDelivery takes the request from a file that "deliveries save" wrote.
+func (t *Test) readDelivery(text config.Text, dir string, d *config.Diagnostics) *Test {
+	data, ok := readFile(text, dir, d)
+	if !ok {
+		return nil
+	}
+	var saved savedDelivery
+	if err := json.Unmarshal(data, &saved); err != nil {
+		d.Errorf(text, "%s is no saved delivery: %s", text.Value, err).Hint("tenterhook deliveries save ID > %s", text.Value)
+		return nil
+	}
+	u, err := url.Parse(saved.URL)
+	if err != nil {
+		d.Errorf(text, "%s has no url that can be read", text.Value)
+		return nil
+	}
+	t.request = requestSpec{
+		Method: config.Text{Value: saved.Method}, Path: config.Text{Value: u.Path}, Query: config.Text{Value: u.RawQuery},
+		Headers: map[string]config.Text{},
+	}
+	for name, values := range saved.Headers {
+		t.request.Headers[name] = config.Text{Value: strings.Join(values, ", ")}
+	}
+	if t.body = saved.Base64; saved.Body != nil {
+		t.body = []byte(*saved.Body)
+	}
+	return t
+}
+
+var parameter = regexp.MustCompile(`\{([^}]+)\}`)
+
+// make makes the request, signed as the real sender would unless the test says otherwise.
+func (t *Test) make(now time.Time) (*request.Request, error) {
+	spec := &t.request
+	r := &request.Request{
+		Scheme: "https", Host: "localhost", Method: spec.Method.Value, Path: spec.Path.Value, RawQuery: spec.Query.Value, Header: http.Header{},
+		IP: netip.AddrFrom4([4]byte{127, 0, 0, 1}), Body: t.body, ReceivedAt: now, Format: t.Hook.Format,
+	}
+	if r.Method == "" {
+		r.Method = t.Hook.Methods[0]
+	}
+	if r.Path == "" {
+		r.Path = parameter.ReplaceAllString(t.Hook.Path, "$1")
+	}
+	r.RawPath = (&url.URL{Path: r.Path}).EscapedPath()
+	for name, value := range spec.Headers {
+		r.Header.Set(name, value.Value)
+	}
+	if spec.IP.Value != "" {
+		ip, err := netip.ParseAddr(spec.IP.Value)
+		if err != nil {
+			return nil, fmt.Errorf("ip: %w", err)
+		}
+		r.IP = ip
+	}
+	if r.Header.Get("Content-Type") == "" && json.Valid(t.body) {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if spec.Signed == nil || *spec.Signed {
+		if err := t.Hook.Sign(r, now); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
