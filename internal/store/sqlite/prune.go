@@ -143,7 +143,7 @@ func (r *reads) prunable(ctx context.Context, keep store.Retention, now time.Tim
 	return seqs, nil
 }
 
-var noLiveJob = "NOT EXISTS (SELECT 1 FROM job j WHERE j.delivery = d.seq AND " + isLive + ")"
+var noLiveJob = "NOT EXISTS (SELECT 1 FROM job j WHERE j.delivery = d.seq AND " + isNeeded + ")"
 
 // column returns a single column of numbers.
 func (r *reads) column(ctx context.Context, query string, args ...any) ([]int64, error) {

@@ -39,6 +39,9 @@ var (
 	isLive     = stateIn(func(s job.State) bool { return !s.Terminal() })
 	isOver     = stateIn(job.State.Terminal)
 	endedBadly = stateIn(job.State.EndedBadly)
+
+	// isNeeded is a job that has not ended, or whose payload one of its burst still needs.
+	isNeeded = "(" + isLive + " OR (burst IS NOT NULL AND EXISTS (SELECT 1 FROM job w WHERE w.burst = j.burst AND w.burst IS NOT NULL AND " + isLive + ")))"
 )
 
 // stateIn returns "(state = 'queued' OR state = 'running')" for the states that are in.
@@ -121,7 +124,7 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 		{&s.insertPause, "INSERT OR REPLACE INTO pause (hook, rule, since, reason) VALUES (?,?,?,?)"},
 		{&s.deletePause, "DELETE FROM pause WHERE hook = ? AND rule = ?"},
 
-		{&s.liveJobs, "SELECT count(*) FROM job WHERE delivery = ? AND " + isLive},
+		{&s.liveJobs, "SELECT count(*) FROM job j WHERE delivery = ? AND " + isNeeded},
 		{&s.deleteAttempts, "DELETE FROM attempt WHERE job IN (SELECT seq FROM job WHERE delivery = ?)"},
 		{&s.deleteJobs, "DELETE FROM job WHERE delivery = ?"},
 		{&s.deleteBody, "DELETE FROM body WHERE delivery = ?"},

@@ -124,6 +124,21 @@ var controls = []testCase{
 		f.ok(err)
 		f.equal("first burst", []any{len(burst), burst[0].ID}, []any{job.MaxBurst, first.Delivery})
 	}},
+	{"what a burst brought is kept until its job has ended", func(f fixture) {
+		c := &job.Controls{Debounce: &job.Debounce{Quiet: 10 * time.Second, MaxWait: time.Hour, Keep: job.KeepAll}}
+		first := f.controlled(0, c, job.Keys{Debounce: "a"})
+		last := f.controlled(time.Second, c, job.Keys{Debounce: "a"})
+		f.pruneAll(store.Retention{For: time.Minute, Deliveries: 1}, epoch.Add(time.Hour))
+		burst, err := f.store.Burst(f.context(), last.ID)
+		f.ok(err)
+		f.equal("payloads", len(burst), 2)
+		f.startWith(last.ID, 1, time.Hour, c)
+		f.finish(last.ID, 1, job.Succeeded)
+		f.pruneAll(store.Retention{For: time.Minute}, epoch.Add(2*time.Hour))
+		if _, err := f.store.Delivery(f.context(), first.Delivery); !errors.Is(err, store.ErrNotFound) {
+			f.Errorf("a burst that is over is not pruned: %v", err)
+		}
+	}},
 	{"once: a key that succeeded starts nothing more until its window ends", func(f fixture) {
 		c := &job.Controls{Once: &job.Once{Window: time.Hour}}
 		k := job.Keys{Once: "invoice"}
