@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -254,7 +255,9 @@ func inGroup(t *testing.T, dir string) {
 		}
 		cmd := exec.Command("sleep", "600")
 		cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: group.FD()}
-		if err := cmd.Start(); err != nil {
+		err = cmd.Start()
+		runtime.KeepAlive(group) // whose folder it was started in
+		if err != nil {
 			t.Fatal(err)
 		}
 		ended := make(chan error, 1)

@@ -92,6 +92,11 @@ func (f *fake) Jobs(_ context.Context, filter store.Filter) ([]job.Job, error) {
 	return f.jobs[:min(len(f.jobs), filter.Limit)], f.err
 }
 
+func (f *fake) Replay(_ context.Context, id string, which ReplayOf) ([]job.Job, error) {
+	f.changes = append(f.changes, "replay "+string(which)+" "+id)
+	return f.jobs[:1], nil
+}
+
 func (f *fake) Log(string, int) (*os.File, error) { return nil, store.ErrNotFound }
 
 func (f *fake) FollowUps(context.Context, string) ([]job.FollowUp, error) { return nil, nil }

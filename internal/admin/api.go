@@ -48,6 +48,9 @@ func (a *api) routes(metrics http.Handler) http.Handler {
 	read("status", nil, a.status)
 	change("jobs/{id}/retry", "retry", a.retry)
 	change("jobs/{id}/cancel", "cancel", a.cancel)
+	change("deliveries/{id}/replay", "replay", a.replay(ReplayAll))
+	change("deliveries/{id}/replay/failed", "replay", a.replay(ReplayFailed))
+	change("deliveries/{id}/replay/missing", "replay", a.replay(ReplayMissing))
 	change("hooks/{hook}/pause", "pause", a.pausing(true))
 	change("hooks/{hook}/resume", "resume", a.pausing(false))
 	change("hooks/{hook}/rules/{rule}/pause", "pause", a.pausing(true))
@@ -283,6 +286,28 @@ func (a *api) cancel(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// replay answers with the jobs that a replay made; none when nothing matched, or all of it waits
+// or runs.
+func (a *api) replay(which ReplayOf) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		id, ok := known(w, r)
+		if !ok {
+			return store.ErrNotFound
+		}
+		jobs, err := a.backend.Replay(r.Context(), id, which)
+		if err != nil {
+			a.fail(w, r, err)
+			return err
+		}
+		out := []Job{}
+		for i := range jobs {
+			out = append(out, NewJob(&jobs[i]))
+		}
+		a.writeJSON(w, r, out)
+		return nil
+	}
 }
 
 // pausing answers the routes that pause and resume a hook or one of its rules.

@@ -34,6 +34,8 @@ type Backend interface {
 	// SetPause lets a rule (rule "": all of the hook) start nothing, or start again. The hook and
 	// the rule must be known, except to take a pause back.
 	SetPause(ctx context.Context, hook, rule string, on bool) error
+	// Replay makes new jobs of a stored delivery, as the rules decide now, and returns them.
+	Replay(ctx context.Context, id string, which ReplayOf) ([]job.Job, error)
 	// Reload reads the configuration again. Problems in it are in the result, not in the error.
 	Reload(ctx context.Context) (ReloadResult, error)
 
@@ -42,6 +44,17 @@ type Backend interface {
 	// Status returns everything but Jobs, Ready and NotReady, which the handler asks for itself.
 	Status() Status
 }
+
+// ReplayOf says which rules of a delivery a replay is for.
+type ReplayOf string
+
+// Which rules are replayed: all that match, those whose last job of the delivery ended badly, or
+// those that made no job of it.
+const (
+	ReplayAll     ReplayOf = ""
+	ReplayFailed  ReplayOf = "failed"
+	ReplayMissing ReplayOf = "missing"
+)
 
 // Reader is the part of a store that lists and shows.
 type Reader interface {

@@ -152,6 +152,16 @@ func (c *Client) Retry(ctx context.Context, id string) (j Job, err error) {
 	return j, err
 }
 
+// Replay makes new jobs of a delivery, and returns them.
+func (c *Client) Replay(ctx context.Context, id string, which ReplayOf) (jobs []Job, err error) {
+	path := "deliveries/" + url.PathEscape(id) + "/replay"
+	if which != ReplayAll {
+		path += "/" + string(which)
+	}
+	_, err = c.call(ctx, http.MethodPost, path, &jobs)
+	return jobs, err
+}
+
 // SetPause pauses or resumes a hook, or one of its rules.
 func (c *Client) SetPause(ctx context.Context, hook, rule string, on bool) error {
 	path := "hooks/" + url.PathEscape(hook)

@@ -20,6 +20,8 @@ type deliveriesCmd struct {
 	List deliveriesListCmd `cmd:"" default:"withargs" group:"commands" help:"List deliveries, newest first."`
 	Show deliveriesShowCmd `cmd:"" group:"commands" help:"Show one delivery: its request, the decision, its body and jobs."`
 	Save deliveriesSaveCmd `cmd:"" group:"commands" help:"Write a delivery to a file, for explain and tests."`
+
+	Replay deliveriesReplayCmd `cmd:"" group:"commands" help:"Make new jobs of stored deliveries."`
 }
 
 type deliveriesListCmd struct {

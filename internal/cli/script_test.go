@@ -108,6 +108,8 @@ func (b backend) Cancel(ctx context.Context, id string) error {
 	return b.Settle(ctx, store.Settle{Job: id, At: time.Now(), Next: job.Cancelled, Reason: "cancelled"})
 }
 
+func (b backend) Replay(context.Context, string, admin.ReplayOf) ([]job.Job, error) { return nil, nil }
+
 func (b backend) Log(string, int) (*os.File, error) { return nil, store.ErrNotFound }
 
 func (b backend) SetPause(context.Context, string, string, bool) error { return nil }

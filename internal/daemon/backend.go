@@ -57,6 +57,10 @@ func (b backend) Log(id string, attempt int) (*os.File, error) {
 	return f, err
 }
 
+func (b backend) Replay(ctx context.Context, id string, which admin.ReplayOf) ([]job.Job, error) {
+	return b.d.replay(ctx, id, which)
+}
+
 func (b backend) FollowUps(ctx context.Context, id string) ([]job.FollowUp, error) {
 	return b.d.store.FollowUps(ctx, id)
 }

@@ -75,6 +75,23 @@ func (h *Hook) Plan(r *request.Request, id Identity, d *job.Delivery) ([]job.Job
 	return jobs, nil
 }
 
+// PlanReplay makes the jobs that the rules would make of a stored delivery now.
+func (h *Hook) PlanReplay(d *job.Delivery, now time.Time) ([]job.Job, error) {
+	r := Replay(d)
+	r.Format = h.Format
+	again := *d
+	again.Verdicts = nil
+	jobs, err := h.Plan(r, Identity{Key: d.Key, Event: d.Event}, &again)
+	if err != nil {
+		return nil, err
+	}
+	for i := range jobs {
+		jobs[i].CreatedAt, jobs[i].RunAt, jobs[i].Reason = now, now, "replayed by a person"
+		jobs[i].Controls = nil // who asks for it means it: its arrival is not decided on again
+	}
+	return jobs, nil
+}
+
 // decide returns the rule's verdict and, for a match, the keys of its controls.
 func (r *Rule) decide(in *expression.Input) (verdict job.Verdict, lane string, keys job.Keys, err error) {
 	if r.match != nil {

@@ -126,6 +126,9 @@ type Store interface {
 	Settle(ctx context.Context, s Settle) error
 	// Requeue gives an ended job another run of attempts, and returns it queued.
 	Requeue(ctx context.Context, id, reason string, at time.Time) (job.Job, error)
+	// Replay gives a stored delivery further jobs, and returns those that were stored: a rule that
+	// has a live job of the delivery gets none. What Controls say of arrivals is not asked.
+	Replay(ctx context.Context, delivery string, jobs []job.Job) ([]job.Job, error)
 	// Prune deletes one small slice of what retention no longer keeps and of expired keys. It
 	// reports whether there is more to do.
 	Prune(ctx context.Context, r Retention, now time.Time) (more bool, err error)

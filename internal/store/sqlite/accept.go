@@ -126,7 +126,7 @@ func (a *accept) apply(c *connection, now *jumpGuard) error {
 		if err := a.arrive(c, &j, now); err != nil {
 			return fmt.Errorf("decide on job of rule %q: %w", j.Rule, err)
 		}
-		if err := insertJob(c, &j, a.jobIDs[i]); err != nil {
+		if err := insertJobOf(c, c.deliverySeq, &j, a.jobIDs[i]); err != nil {
 			return err
 		}
 		a.receipt.Jobs = append(a.receipt.Jobs, j)
@@ -153,7 +153,7 @@ func (a *accept) arrive(c *connection, j *job.Job, now *jumpGuard) error {
 	return err
 }
 
-func insertJob(c *connection, j *job.Job, id []byte) error {
+func insertJobOf(c *connection, delivery int64, j *job.Job, id []byte) error {
 	keys, err := encodeKeys(j.Keys)
 	if err != nil {
 		return err
@@ -162,7 +162,7 @@ func insertJob(c *connection, j *job.Job, id []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = c.insertJob.Exec(j.Seq, id, c.deliverySeq, j.Hook, j.Rule, string(j.State), j.Reason,
+	_, err = c.insertJob.Exec(j.Seq, id, delivery, j.Hook, j.Rule, string(j.State), j.Reason,
 		int64(j.Attempt), int64(j.Since), encodeTime(j.RunAt), encodeTime(j.CreatedAt), encodeTime(j.StartedAt),
 		encodeTime(j.FinishedAt), nullable(j.ExitCode), j.Error, j.ConcurrencyKey, j.SupersededBy, j.ReplayOf, j.Node, keys, burst)
 	return err

@@ -26,6 +26,8 @@ type statements struct {
 	deleteDelivery, deleteKey *sql.Stmt
 	liveJobs                  *sql.Stmt
 
+	deliverySeqByID, liveJobsOfRule *sql.Stmt
+
 	recall, keep, forget       *sql.Stmt
 	moveEarlier                *sql.Stmt
 	beginFollowUp, endFollowUp *sql.Stmt
@@ -103,6 +105,8 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 		{&s.requeueJob, "UPDATE job SET " + queuedAgain + " WHERE id = ? AND " + isOver},
 		{&s.jobByID, jobsWithDelivery + "WHERE j.id = ?"},
 
+		{&s.deliverySeqByID, "SELECT seq FROM delivery WHERE id = ?"},
+		{&s.liveJobsOfRule, "SELECT count(*) FROM job WHERE delivery = ? AND hook = ? AND rule = ? AND " + isLive},
 		{&s.recall, `SELECT job, at, value, count, bytes, expires_at FROM control
 			WHERE hook = ? AND rule = ? AND control = ? AND key = ? AND expires_at > ?`},
 		{&s.keep, `INSERT OR REPLACE INTO control (hook, rule, control, key, job, at, value, count, bytes, expires_at)
