@@ -156,7 +156,8 @@ func debounce(j *Job, bytes int, l Ledger, now time.Time) (*Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !ok || r.At.After(now) || d.Keep == KeepAll && (r.Count >= MaxBurst || r.Bytes+bytes > MaxBurstBytes) {
+	over := !earlier.RunAt.After(now) // it waits for something else by now, and others must not push it back
+	if !ok || over || r.At.After(now) || d.Keep == KeepAll && (r.Count >= MaxBurst || r.Bytes+bytes > MaxBurstBytes) {
 		r = Record{At: now}
 		earlier.ID = ""
 	}

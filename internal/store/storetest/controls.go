@@ -124,6 +124,13 @@ var controls = []testCase{
 		f.ok(err)
 		f.equal("first burst", []any{len(burst), burst[0].ID}, []any{job.MaxBurst, first.Delivery})
 	}},
+	{"a burst is over when its time has come, whether its job could start or not", func(f fixture) {
+		c := &job.Controls{Debounce: &job.Debounce{Quiet: 10 * time.Second, MaxWait: time.Hour, Keep: job.KeepLast}}
+		first := f.controlled(0, c, job.Keys{Debounce: "a"})
+		second := f.controlled(10*time.Second, c, job.Keys{Debounce: "a"}) // the first waits for its lane
+		f.equal("first", f.fate(first.ID), [2]string{"scheduled", ""})
+		f.equal("second", []any{second.RunAt, second.Burst}, []any{epoch.Add(20 * time.Second), second.ID})
+	}},
 	{"what a burst brought is kept until its job has ended", func(f fixture) {
 		c := &job.Controls{Debounce: &job.Debounce{Quiet: 10 * time.Second, MaxWait: time.Hour, Keep: job.KeepAll}}
 		first := f.controlled(0, c, job.Keys{Debounce: "a"})
