@@ -113,6 +113,28 @@ run: |
 	}
 }
 
+func TestUser_CannotHaveTheDaemonReadForIt(t *testing.T) {
+	needsRoot(t)
+	p := prepared(t, compiled(t, "user: nobody\ndir: '"+openFolder(t)+"'\nexec: [cat]"), facts(t)).(*preparedCommand)
+	dir, err := p.makeDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer removeAll(dir)
+	// Another process of the user puts a link to what only root reads in the payload's place.
+	payload := filepath.Join(dir, payloadFile)
+	if err := os.Remove(payload); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/etc/shadow", payload); err != nil {
+		t.Fatal(err)
+	}
+	out := NewOutput(4096)
+	if r := p.runIn(t.Context(), dir, nil, out); r.Err != nil || string(out.Bytes()) != sample {
+		t.Errorf("%v, output %q", r.Err, out.Bytes())
+	}
+}
+
 func TestUser_ProcessesAreCounted(t *testing.T) {
 	needsRoot(t)
 	r, out := ran(t, `user: games

@@ -3,6 +3,7 @@ package action
 import (
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -117,6 +118,7 @@ type preparedCommand struct {
 	files   map[string]string
 	stdin   []byte
 	body    []byte
+	input   *os.File // what it reads, when that had to be opened early; start closes it
 	whole   []string // the environment, when it was made by another process; nil otherwise
 }
 

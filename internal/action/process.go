@@ -118,7 +118,26 @@ func (p *preparedCommand) fill(dir string) error {
 			return err
 		}
 	}
+	if p.command.launch.User == nil {
+		return nil
+	}
+	// Before the folder is the user's, who could put a link in the file's place.
+	input, err := p.openInput(dir)
+	if err != nil {
+		return err
+	}
+	p.input = input
 	return p.give(dir, slices.Collect(maps.Keys(files)))
+}
+
+// openInput opens what the command reads. It is a file, not a pipe: a command that never reads it
+// holds nobody up.
+func (p *preparedCommand) openInput(dir string) (*os.File, error) {
+	name := payloadFile
+	if p.command.stdin != nil {
+		name = "stdin"
+	}
+	return os.Open(filepath.Join(dir, name))
 }
 
 // runFolder is where the attempt gets its own folder. Another user cannot get into the daemon's.
@@ -197,14 +216,12 @@ type child struct {
 }
 
 func (p *preparedCommand) start(dir string, output *collector, group *launch.Group) (*child, error) {
-	name := payloadFile
-	if p.command.stdin != nil {
-		name = "stdin"
-	}
-	// A file, not a pipe: a command that never reads it holds nobody up.
-	stdin, err := os.Open(filepath.Join(dir, name))
-	if err != nil {
-		return nil, err
+	stdin := p.input
+	if stdin == nil {
+		var err error
+		if stdin, err = p.openInput(dir); err != nil {
+			return nil, err
+		}
 	}
 	defer func() { _ = stdin.Close() }()
 	for try := 0; ; try++ {
