@@ -18,12 +18,13 @@ const module = "github.com/tenterhook/tenterhook/"
 // A package that is not listed is a test failure: decide where it belongs, then add it.
 var mayImport = map[string][]string{
 	"cmd/tenterhook":           {"internal/cli"},
-	"internal/cli":             {"internal/daemon", "internal/hooktest", "internal/admin", "internal/hook", "internal/provider", "internal/verify", "internal/request", "internal/config", "internal/job", "internal/store", "internal/store/sqlite"},
+	"internal/cli":             {"internal/backtest", "internal/daemon", "internal/hooktest", "internal/admin", "internal/hook", "internal/provider", "internal/verify", "internal/request", "internal/config", "internal/job", "internal/store", "internal/store/sqlite"},
 	"internal/daemon":          {"internal/hooktest", "internal/admin", "internal/ingress", "internal/worker", "internal/hook", "internal/action", "internal/launch", "internal/config", "internal/job", "internal/store", "internal/store/sqlite"},
 	"internal/ingress":         {"internal/hook", "internal/request", "internal/job", "internal/store"},
 	"internal/worker":          {"internal/action", "internal/job", "internal/store"},
 	"internal/admin":           {"internal/config", "internal/job", "internal/store"},
 	"internal/hook":            {"internal/provider", "internal/verify", "internal/expression", "internal/action", "internal/request", "internal/config", "internal/job"},
+	"internal/backtest":        {"internal/hook", "internal/job"},
 	"internal/hooktest":        {"internal/hook", "internal/request", "internal/config", "internal/job"},
 	"internal/provider":        {"internal/verify", "internal/request", "internal/job"},
 	"internal/launch":          {},

@@ -77,6 +77,21 @@ func (h *Hook) ExplainStored(d *job.Delivery) Explanation {
 	return e
 }
 
+// DecideStored says of each rule what it makes of a delivery that was taken in, as the hook is now:
+// its verdict, and for a match the action as it would run. Unlike ExplainStored it leaves out the
+// values that decided.
+func (h *Hook) DecideStored(d *job.Delivery) []RuleExplanation {
+	r := Replay(d)
+	r.Format = h.Format
+	out := make([]RuleExplanation, 0, len(h.Rules))
+	for _, rule := range h.Rules {
+		in := h.input(r, Identity{Key: d.Key, Event: d.Event}, d.ID)
+		in.Now = d.ReceivedAt
+		out = append(out, rule.conclude(in, d.ID, d.Event))
+	}
+	return out
+}
+
 func (h *Hook) explainRules(e *Explanation, r *request.Request, id Identity, delivery string, now time.Time) {
 	e.DeliveryKey, e.Event = id.Key, id.Event
 	if _, err := r.Payload(); err != nil && e.PayloadError == "" {
@@ -90,6 +105,21 @@ func (h *Hook) explainRules(e *Explanation, r *request.Request, id Identity, del
 func (r *Rule) explain(req *request.Request, id Identity, delivery string, now time.Time) RuleExplanation {
 	in := r.Hook.input(req, id, delivery)
 	in.Now = now
+	e := r.conclude(in, delivery, id.Event)
+	if r.match != nil {
+		for _, v := range r.match.Explain(in) {
+			v.Expr, v.Error = r.Hook.shown(v.Expr), r.Hook.shown(v.Error)
+			if s, ok := v.Value.(string); ok {
+				v.Value = r.Hook.shown(s)
+			}
+			e.Values = append(e.Values, v)
+		}
+	}
+	return e
+}
+
+// conclude decides, and renders what would run.
+func (r *Rule) conclude(in *expression.Input, delivery, event string) RuleExplanation {
 	verdict, lane, keys, err := r.decide(in)
 	e := RuleExplanation{Rule: r.Name, Verdict: verdict, ConcurrencyKey: lane, Values: []expression.Value{}}
 	if keys != (job.Keys{}) {
@@ -102,20 +132,11 @@ func (r *Rule) explain(req *request.Request, id Identity, delivery string, now t
 			e.Verdict = job.Error
 		}
 	}
-	if r.match != nil {
-		for _, v := range r.match.Explain(in) {
-			v.Expr, v.Error = r.Hook.shown(v.Expr), r.Hook.shown(v.Error)
-			if s, ok := v.Value.(string); ok {
-				v.Value = r.Hook.shown(s)
-			}
-			e.Values = append(e.Values, v)
-		}
-	}
 	if verdict != job.Match {
 		return e
 	}
 	prepared, err := r.Action.Prepare(in, action.Facts{
-		Job: job.NewID(), Delivery: delivery, Hook: r.Hook.Name, Rule: r.Name, Event: id.Event, Attempt: 1,
+		Job: job.NewID(), Delivery: delivery, Hook: r.Hook.Name, Rule: r.Name, Event: event, Attempt: 1,
 	})
 	if err != nil {
 		e.Error = r.Hook.shown(err.Error())
