@@ -6,6 +6,7 @@ import (
 
 	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/store"
+	"github.com/tenterhook/tenterhook/internal/store/codec"
 )
 
 // Accept stores d and jobs in one transaction and returns once they are on disk. A key is free
@@ -57,7 +58,7 @@ func newAccept(d *job.Delivery, jobs []job.Job) (*accept, error) {
 	if err := a.encodeRow(d); err != nil {
 		return nil, err
 	}
-	a.encoding, a.body = encodeData(d.Body)
+	a.encoding, a.body = codec.Encode(d.Body)
 	a.size = 1024 + len(a.body) + 512*len(jobs)
 	return a, a.addJobs(jobs)
 }
@@ -74,7 +75,7 @@ func (a *accept) encodeRow(d *job.Delivery) error {
 	a.row = []any{
 		a.id, d.Hook, d.Key, d.Window.Microseconds(), string(d.OnDuplicate), d.Event,
 		encodeTime(d.ReceivedAt), string(d.Outcome), d.Origin, d.Method, d.Path, d.Query, d.IP,
-		int64(d.Secret), d.Config, encodeLists(d.Header), encodeParams(d.Params), withheld, verdicts, int64(len(d.Body)),
+		int64(d.Secret), d.Config, codec.EncodeLists(d.Header), codec.EncodeParams(d.Params), withheld, verdicts, int64(len(d.Body)),
 	}
 	return nil
 }
@@ -177,7 +178,7 @@ func nullable(v *int) any {
 
 // takeKey claims the key, or fills the receipt of a duplicate.
 func (a *accept) takeKey(c *connection, now *jumpGuard) (taken bool, err error) {
-	key, at := encodeKey(a.d.Key), now.steady(a.d.ReceivedAt)
+	key, at := codec.Key(a.d.Key), now.steady(a.d.ReceivedAt)
 	res, err := c.takeKey.Exec(a.d.Hook, key, a.id, encodeTime(at.Add(a.d.Window)), encodeTime(at))
 	if err != nil {
 		return false, err

@@ -3,13 +3,9 @@ package sqlite
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 func TestABodyThatIsNotAsLongAsRecordedIsAnError(t *testing.T) {
@@ -35,31 +31,4 @@ func TestABodyThatIsNotAsLongAsRecordedIsAnError(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-}
-
-func TestALongKeyIsNotTakenByItsHash(t *testing.T) {
-	long := strings.Repeat("x", 200)
-	for _, pair := range [][2]string{{long, string(encodeKey(long))}, {long, string(encodeKey(long)[1:])}, {"k", "kk"}} {
-		if bytes.Equal(encodeKey(pair[0]), encodeKey(pair[1])) {
-			t.Errorf("keys %q and %q are remembered alike", pair[0], pair[1])
-		}
-	}
-	if n := len(encodeKey(strings.Repeat("x", 1<<20))); n > 129 {
-		t.Errorf("a long key is remembered with %d bytes", n)
-	}
-}
-
-func FuzzLists(f *testing.F) {
-	f.Add("Accept", "text/html", "", []byte{3, 'a'})
-	f.Add("", "\xff", "\x00", binary.AppendUvarint(nil, 1<<63))
-	f.Add("a", "b", "c", []byte("\x01a\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01"))
-	f.Fuzz(func(t *testing.T, name, a, b string, damaged []byte) {
-		want := map[string][]string{name: {a, b}, name + "-": {b}, name + "+": {}}
-		got, err := decodeLists(encodeLists(want))
-		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" || err != nil {
-			t.Errorf("%v\n%s", err, diff)
-		}
-		_, _ = decodeLists(damaged) // must not panic, nor allocate without bound
-		_, _ = decodeData(compressed, damaged, 100)
-	})
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tenterhook/tenterhook/internal/job"
+	"github.com/tenterhook/tenterhook/internal/store/codec"
 )
 
 // BeginFollowUp commits the start of a follow-up.
@@ -18,7 +19,7 @@ func (s *Store) BeginFollowUp(ctx context.Context, id string, u job.FollowUp) er
 func (s *Store) EndFollowUp(ctx context.Context, id string, u job.FollowUp) error {
 	return s.follow(ctx, "end", id, func(key []byte) operation {
 		op := &endFollowUp{name: id, id: key, u: u, size: len(u.Output)}
-		op.encoding, op.output = encodeData(u.Output)
+		op.encoding, op.output = codec.Encode(u.Output)
 		op.u.Output = nil
 		return op
 	})
@@ -113,7 +114,7 @@ func (r *reads) FollowUps(ctx context.Context, id string) ([]job.FollowUp, error
 			return nil, fmt.Errorf("read follow-ups: %w", err)
 		}
 		u.StartedAt, u.FinishedAt, u.ExitCode = decodeTime(started), decodeTime(finished), optional(exit)
-		if u.Output, err = decodeData(encoding, output, size); err != nil {
+		if u.Output, err = codec.Decode(encoding, output, size); err != nil {
 			return nil, fmt.Errorf("output of follow-up %d: %w", u.Step, err)
 		}
 		out = append(out, u)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/store"
+	"github.com/tenterhook/tenterhook/internal/store/codec"
 )
 
 // Start commits the start mark of the next attempt of a waiting job. Only after it returned nil
@@ -126,7 +127,7 @@ func (s *Store) Finish(ctx context.Context, e store.Ended) error {
 	}
 	if err == nil {
 		op.size = len(e.Output)
-		op.encoding, op.output = encodeData(e.Output)
+		op.encoding, op.output = codec.Encode(e.Output)
 		op.e.Output = nil
 		err = s.writer.do(ctx, op, 256+len(op.output))
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/store"
+	"github.com/tenterhook/tenterhook/internal/store/codec"
 )
 
 const (
@@ -122,7 +123,7 @@ func (r *reads) delivery(ctx context.Context, id string) (job.Delivery, error) {
 	if err != nil {
 		return d, err
 	}
-	if d.Body, err = decodeData(int(encoding.Int64), body, d.Size); err != nil {
+	if d.Body, err = codec.Decode(int(encoding.Int64), body, d.Size); err != nil {
 		return d, fmt.Errorf("delivery %s: %w", id, err)
 	}
 	return d, nil
@@ -147,13 +148,13 @@ func scanDelivery(row scanner, more ...any) (job.Delivery, error) {
 		return d, err
 	}
 	d.Window, d.ReceivedAt = time.Duration(window)*time.Microsecond, decodeTime(received)
-	lists, err := decodeLists(header)
+	lists, err := codec.DecodeLists(header)
 	d.Header = http.Header(lists)
 	errs := []error{err}
 	keep := func(err error) { errs = append(errs, err) }
 	d.ID, err = decodeID(id)
 	keep(err)
-	d.Params, err = decodeParams(params)
+	d.Params, err = codec.DecodeParams(params)
 	keep(err)
 	d.Withheld, err = decodeJSON[string](withheld)
 	keep(err)
@@ -290,7 +291,7 @@ func (r *reads) attempts(ctx context.Context, id string) ([]job.Attempt, error) 
 			return nil, err
 		}
 		a.StartedAt, a.FinishedAt, a.ExitCode = decodeTime(started), decodeTime(finished), optional(exit)
-		if a.Output, err = decodeData(encoding, output, size); err != nil {
+		if a.Output, err = codec.Decode(encoding, output, size); err != nil {
 			return nil, fmt.Errorf("output of attempt %d: %w", a.N, err)
 		}
 		out = append(out, a)

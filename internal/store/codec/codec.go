@@ -1,0 +1,169 @@
+// Package codec is how stores write bodies, outputs, headers and keys: compressed when that is
+// worth it, and lossless for any bytes. What one store wrote another can read.
+package codec
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"runtime"
+	"slices"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+const (
+	compressFrom = 4096 // below, compression costs more than the pages it saves
+	longKey      = 128  // longer keys are remembered by their hash
+)
+
+// How a body or an output is stored.
+const (
+	Raw        = 0
+	Compressed = 1
+)
+
+// Key returns what is remembered of a delivery key. The first byte keeps a key that looks
+// like a hash apart from the hash.
+func Key(key string) []byte {
+	if len(key) <= longKey {
+		return append([]byte{'k'}, key...)
+	}
+	sum := sha256.Sum256([]byte(key))
+	return append([]byte{'h'}, sum[:]...)
+}
+
+// encoder serves every caller; EncodeAll needs no goroutine of its own.
+var encoder = sync.OnceValue(func() *zstd.Encoder {
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest),
+		zstd.WithEncoderConcurrency(runtime.GOMAXPROCS(0)), zstd.WithWindowSize(1<<20))
+	if err != nil {
+		panic(err) // the options are constants
+	}
+	return e
+})
+
+// Encode returns a copy of data as it is stored: compressed when that is worth it. The copy
+// is the store's own, so a caller that no longer waits may use its buffer again.
+func Encode(data []byte) (encoding int, stored []byte) {
+	if len(data) >= compressFrom {
+		if small := encoder().EncodeAll(data, make([]byte, 0, len(data)/2)); len(small) < len(data) {
+			return Compressed, small
+		}
+	}
+	return Raw, bytes.Clone(data)
+}
+
+// Decode undoes Encode. Data that is not exactly size bytes long is an error, found
+// before more than size bytes were made of it.
+func Decode(encoding int, stored []byte, size int) ([]byte, error) {
+	if encoding == Raw {
+		if len(stored) != size {
+			return nil, fmt.Errorf("stored data has %d bytes instead of %d", len(stored), size)
+		}
+		return stored, nil
+	}
+	d, err := zstd.NewReader(bytes.NewReader(stored), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxWindow(8<<20))
+	if err != nil {
+		return nil, fmt.Errorf("decompress: %w", err)
+	}
+	defer d.Close()
+	data, err := io.ReadAll(io.LimitReader(d, int64(size)+1))
+	if err != nil {
+		return nil, fmt.Errorf("decompress: %w", err)
+	}
+	if len(data) != size {
+		return nil, fmt.Errorf("stored data does not decompress to the %d bytes recorded", size)
+	}
+	return data, nil
+}
+
+// EncodeLists stores names with their values: compact, and lossless for any bytes. Names are
+// sorted, so equal headers are stored equally. Nothing is nil.
+func EncodeLists(lists map[string][]string) []byte {
+	if len(lists) == 0 {
+		return nil
+	}
+	b := make([]byte, 0, 512)
+	for _, name := range slices.Sorted(maps.Keys(lists)) {
+		b = appendString(b, name)
+		b = binary.AppendUvarint(b, uint64(len(lists[name])))
+		for _, v := range lists[name] {
+			b = appendString(b, v)
+		}
+	}
+	return b
+}
+
+func appendString(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+var errLists = errors.New("stored names and values are damaged")
+
+// DecodeLists undoes EncodeLists.
+func DecodeLists(b []byte) (map[string][]string, error) {
+	if len(b) == 0 {
+		return nil, nil
+	}
+	lists := map[string][]string{}
+	for len(b) > 0 {
+		name, rest, err := takeString(b)
+		if err != nil {
+			return nil, err
+		}
+		n, size := binary.Uvarint(rest)
+		if size <= 0 || n > uint64(len(rest)) {
+			return nil, errLists
+		}
+		b = rest[size:]
+		values := make([]string, n)
+		for i := range values {
+			if values[i], b, err = takeString(b); err != nil {
+				return nil, err
+			}
+		}
+		lists[name] = values
+	}
+	return lists, nil
+}
+
+func takeString(b []byte) (string, []byte, error) {
+	n, size := binary.Uvarint(b)
+	if size <= 0 || n > uint64(len(b)-size) {
+		return "", nil, errLists
+	}
+	end := size + int(n)
+	return string(b[size:end]), b[end:], nil
+}
+
+// EncodeParams stores single values like lists of one.
+func EncodeParams(params map[string]string) []byte {
+	lists := make(map[string][]string, len(params))
+	for name, v := range params {
+		lists[name] = []string{v}
+	}
+	return EncodeLists(lists)
+}
+
+// DecodeParams undoes EncodeParams.
+func DecodeParams(b []byte) (map[string]string, error) {
+	lists, err := DecodeLists(b)
+	if err != nil || lists == nil {
+		return nil, err
+	}
+	params := make(map[string]string, len(lists))
+	for name, v := range lists {
+		if len(v) != 1 {
+			return nil, errLists
+		}
+		params[name] = v[0]
+	}
+	return params, nil
+}
