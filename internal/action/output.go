@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+
+	"github.com/tenterhook/tenterhook/internal/crashpoint"
 )
 
 // Output keeps the head and the tail of what an attempt writes, whatever its size. It takes one
@@ -24,6 +26,7 @@ func NewOutput(limit int) *Output { return &Output{limit: max(limit/2, 1)} }
 func (o *Output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	crashpoint.Reach(crashpoint.MidOutput)
 	n := len(p)
 	o.total += int64(n)
 	if room := o.limit - len(o.head); room > 0 {

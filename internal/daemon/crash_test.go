@@ -21,46 +21,49 @@ import (
 	"github.com/tenterhook/tenterhook/internal/store/sqlite"
 )
 
-// binary builds the program once for all tests that need a process of its own.
-var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "tenterhook-test")
+// The program, built once for all tests that need a process of its own: as people run it, and with
+// crash points.
+var (
+	plain    = sync.OnceValues(func() (string, error) { return compile("") })
+	crashing = sync.OnceValues(func() (string, error) { return compile("crashpoint") })
+	built    = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "tenterhook-test") })
+)
+
+func compile(tags string) (string, error) {
+	dir, err := built()
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "tenterhook")
-	out, err := exec.Command("go", "build", "-o", path, "github.com/tenterhook/tenterhook/cmd/tenterhook").CombinedOutput()
+	path := filepath.Join(dir, "tenterhook"+tags)
+	out, err := exec.Command("go", "build", "-tags", tags, "-o", path, "github.com/tenterhook/tenterhook/cmd/tenterhook").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build: %w\n%s", err, out)
 	}
 	return path, nil
-})
+}
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if built != "" {
-		_ = os.RemoveAll(filepath.Dir(built))
+	if dir, err := built(); err == nil {
+		_ = os.RemoveAll(dir)
 	}
 	os.Exit(code)
 }
 
-var built string
-
 func build(t *testing.T) string {
 	t.Helper()
-	path, err := binary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	built = path
+	path, err := plain()
+	must(t, err)
 	return path
 }
 
 // process is a daemon in a process of its own, which can be killed.
 type process struct {
-	cmd  *exec.Cmd
-	url  string
-	log  *lines
-	exit chan error
+	cmd   *exec.Cmd
+	url   string
+	log   *lines
+	exit  chan error
+	ready chan string
 }
 
 // launch starts the binary in dir and waits until it says where it listens.
@@ -74,34 +77,40 @@ func launch(t *testing.T, dir string, env ...string) *process {
 // launchCommand starts a command that becomes the daemon.
 func launchCommand(t *testing.T, dir string, cmd *exec.Cmd) *process {
 	t.Helper()
+	p := spawn(t, dir, cmd)
+	select {
+	case p.url = <-p.ready:
+	case err := <-p.exit:
+		t.Fatalf("daemon ended at start: %v\n%s", err, p.log)
+	case <-time.After(30 * time.Second):
+		p.kill()
+		t.Fatalf("daemon did not say that it is ready\n%s", p.log)
+	}
+	return p
+}
+
+// spawn starts a command that becomes the daemon, unless it crashes before.
+func spawn(t *testing.T, dir string, cmd *exec.Cmd) *process {
+	t.Helper()
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir}, cmd.Env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	stderr, err := cmd.StderrPipe()
 	must(t, err)
 	must(t, cmd.Start())
 	said := &lines{}
-	p := &process{cmd: cmd, exit: make(chan error, 1), log: said}
-	ready := make(chan string, 1)
+	p := &process{cmd: cmd, exit: make(chan error, 1), log: said, ready: make(chan string, 1)}
 	go func() {
 		lines := bufio.NewScanner(stderr)
 		for lines.Scan() {
 			_, _ = said.Write(append(lines.Bytes(), '\n'))
 			var line struct{ Msg, Deliveries string }
 			if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "ready" {
-				ready <- "http://" + line.Deliveries
+				p.ready <- "http://" + line.Deliveries
 			}
 		}
 		_, _ = io.Copy(io.Discard, stderr)
 		p.exit <- cmd.Wait()
 	}()
-	select {
-	case p.url = <-ready:
-	case err := <-p.exit:
-		t.Fatalf("daemon ended at start: %v\n%s", err, said.String())
-	case <-time.After(30 * time.Second):
-		p.kill()
-		t.Fatalf("daemon did not say that it is ready\n%s", said.String())
-	}
 	t.Cleanup(p.kill)
 	return p
 }

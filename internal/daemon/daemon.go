@@ -21,6 +21,7 @@ import (
 	"github.com/tenterhook/tenterhook/internal/action"
 	"github.com/tenterhook/tenterhook/internal/admin"
 	"github.com/tenterhook/tenterhook/internal/config"
+	"github.com/tenterhook/tenterhook/internal/crashpoint"
 	"github.com/tenterhook/tenterhook/internal/hook"
 	"github.com/tenterhook/tenterhook/internal/ingress"
 	"github.com/tenterhook/tenterhook/internal/launch"
@@ -297,12 +298,14 @@ func (d *Daemon) Run(ctx, quick context.Context) error {
 	d.log.Info("ready", "deliveries", d.Addr().String(), "admin", d.AdminAddr().String(), "hooks", len(d.hooks().Hooks()), "digest", d.config.Load().File.Digest, "store", d.booted.Store, "workers", d.booted.Workers)
 
 	<-ctx.Done()
+	crashpoint.Reach(crashpoint.DrainBegin)
 	d.notifyStopping()
 	d.log.Info("stopping", "reason", context.Cause(ctx), "drain", d.booted.Server.Drain.String())
 	d.stopServers(servers, quick)
 	endFetch()
 	stopErr := d.drain(pool, quick, endWork)
 	background.Wait()
+	crashpoint.Reach(crashpoint.DrainEnd)
 	var broken error
 	if asked.Err() == nil {
 		broken = context.Cause(ctx)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tenterhook/tenterhook/internal/admin"
 	"github.com/tenterhook/tenterhook/internal/config"
+	"github.com/tenterhook/tenterhook/internal/crashpoint"
 )
 
 // reloadState is what the last reload came to. It is replaced whole.
@@ -82,7 +83,9 @@ func (d *Daemon) reload(trigger string) admin.ReloadResult {
 	result.Changed = next.File.Fingerprint != running.File.Fingerprint
 	if result.Changed {
 		result.Digest = next.File.Digest
+		crashpoint.Reach(crashpoint.ReloadValidated)
 		d.config.Store(next)
+		crashpoint.Reach(crashpoint.ReloadSwapped)
 		for _, name := range result.NeedsRestart {
 			d.log.Warn("changed on disk, needs a restart", "setting", name)
 		}

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tenterhook/tenterhook/internal/crashpoint"
 	"github.com/tenterhook/tenterhook/internal/hook"
 	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/request"
@@ -98,6 +99,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, nil, refusal{status: http.StatusNotFound, word: "not_found"})
 		return
 	}
+	crashpoint.Reach(crashpoint.AfterHeaders)
 	ip := clientIP(r, h.Proxies)
 	req := &request.Request{
 		Scheme: h.scheme(r), RawPath: r.URL.EscapedPath(),
@@ -117,6 +119,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, hk, *no)
 		return
 	}
+	crashpoint.Reach(crashpoint.AfterBody)
 	if no := h.take(w, r, hk, req, started); no != nil {
 		h.refuse(w, r, hk, *no)
 	}
@@ -188,6 +191,7 @@ func readBody(body io.Reader, declared int64, reserve func(int64) bool) ([]byte,
 		}
 		n, err := body.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
+		crashpoint.Reach(crashpoint.MidBody)
 		if err == io.EOF {
 			return buf, nil
 		}
@@ -208,6 +212,7 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request, hk *hook.Hook, re
 	if no != nil {
 		return no
 	}
+	crashpoint.Reach(crashpoint.AfterVerify)
 	if secret >= 0 {
 		h.Observe.SecretMatched(hk.Name, secret)
 	}
@@ -273,11 +278,13 @@ func (h *Handler) commit(w http.ResponseWriter, r *http.Request, hk *hook.Hook, 
 	if err != nil {
 		return &refusal{status: http.StatusServiceUnavailable, word: "cannot_store", reason: err.Error(), retryAfter: 10}
 	}
+	crashpoint.Reach(crashpoint.BeforeResponse)
 	outcome := d.Outcome
 	if receipt.Duplicate {
 		outcome = job.Duplicate
 	}
 	h.answer(w, r, hk, req, d, receipt, wait)
+	crashpoint.Reach(crashpoint.AfterResponse)
 	h.Observe.Delivered(hk.Name, outcome, time.Since(started))
 	h.Log.Info("delivery "+string(outcome), "hook", hk.Name, "delivery", receipt.Delivery, "event", d.Event, "jobs", len(receipt.Jobs), "ip", d.IP)
 	return nil

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/tenterhook/tenterhook/internal/crashpoint"
 )
 
 // The bounds of a connection. A slow or idle peer is cut, whatever it sends.
@@ -94,6 +96,7 @@ func (l *BoundListener) Accept() (net.Conn, error) {
 			_ = conn.Close() // beyond its bound: nothing to say to it
 			continue
 		}
+		crashpoint.Reach(crashpoint.AfterAccept)
 		return &boundConn{Conn: conn, leave: func() { l.exit(addr); <-l.slots }}, nil
 	}
 }

@@ -18,6 +18,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/tenterhook/tenterhook/internal/crashpoint"
 )
 
 // Spec is what a program is bound by. The zero value binds nothing.
@@ -75,7 +77,9 @@ const (
 // execve is the *fs.PathError that os/exec would have returned.
 func Start(cmd *exec.Cmd, s *Spec) error {
 	if !s.binds() {
-		return cmd.Start()
+		err := cmd.Start()
+		crashpoint.Reach(crashpoint.AfterFork)
+		return err
 	}
 	text, err := json.Marshal(s)
 	if err != nil {

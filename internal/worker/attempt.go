@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tenterhook/tenterhook/internal/action"
+	"github.com/tenterhook/tenterhook/internal/crashpoint"
 	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/store"
 )
@@ -25,6 +26,7 @@ func (p *Pool) attempt(fetch context.Context, r *run) *job.Waiting {
 	case r.job.State == job.Running:
 		return p.reattach(fetch, r)
 	}
+	crashpoint.Reach(crashpoint.AfterClaim)
 	rules := p.o.Rules()
 	waits := waiting(&r.job, rules, time.Now())
 	waits.Kept, waits.Due = true, time.Time{}
@@ -46,6 +48,7 @@ func (p *Pool) attempt(fetch context.Context, r *run) *job.Waiting {
 	mark := store.StartMark{
 		Job: r.job.ID, Attempt: r.job.Attempt + 1, At: time.Now(), Config: rules.Digest(), Node: p.o.Node, Controls: rule.Controls(),
 	}
+	crashpoint.Reach(crashpoint.BeforeStartRecord)
 	var refused *store.RefusedError
 	switch err := p.start(fetch, &r.job, mark); {
 	case errors.As(err, &refused):
@@ -57,6 +60,7 @@ func (p *Pool) attempt(fetch context.Context, r *run) *job.Waiting {
 		p.drop(&r.job, "start", err)
 		return nil
 	}
+	crashpoint.Reach(crashpoint.AfterStartRecord)
 	if p.o.Observe != nil {
 		p.o.Observe.JobStarted(r.job.Hook, r.job.Rule)
 	}
@@ -75,6 +79,7 @@ func (p *Pool) over(r *run, rule Rule, d *job.Delivery, mark store.StartMark, e 
 	if e.Detached {
 		return nil // the next daemon goes on waiting for it
 	}
+	crashpoint.Reach(crashpoint.AfterExit)
 	again, after := p.finish(r, rule, mark, e, output)
 	if e.Apart {
 		action.Survivor{Job: r.job.ID, Attempt: mark.Attempt}.Forget(p.o.Dirs.Survive)
@@ -162,6 +167,7 @@ func (p *Pool) finish(r *run, rule Rule, mark store.StartMark, e end, output *ac
 		p.drop(&r.job, "finish", err)
 		return nil, nil
 	}
+	crashpoint.Reach(crashpoint.AfterResultCommit)
 	p.report(&r.job, mark.Attempt, to, now.Sub(mark.At), e.quiet)
 	j := &r.job
 	j.Attempt, j.StartedAt, j.ExitCode, j.Error, j.Reason = mark.Attempt, mark.At, e.ExitCode, ended.Error, to.reason
@@ -175,6 +181,7 @@ func (p *Pool) finish(r *run, rule Rule, mark store.StartMark, e end, output *ac
 		}
 		return nil, nil
 	}
+	crashpoint.Reach(crashpoint.BeforeRetrySchedule)
 	next := *j
 	next.State, next.RunAt = to.next, ended.RunAt
 	w := waiting(&next, p.o.Rules(), time.Now())

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tenterhook/tenterhook/internal/action"
+	"github.com/tenterhook/tenterhook/internal/crashpoint"
 	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/store"
 )
@@ -99,8 +100,10 @@ func (p *Pool) try(r *run, d *job.Delivery, f *following, step, try int, u Follo
 		p.drop(&r.job, "begin follow-up", err)
 		return action.Result{}, false
 	}
+	crashpoint.Reach(crashpoint.BeforeFollowUp)
 	output := action.NewOutput(u.OutputLimit())
 	e := p.perform(r, output, func() (action.Prepared, error) { return u.Prepare(d, &r.job, f.end, p.o.Dirs) })
+	crashpoint.Reach(crashpoint.AfterFollowUp)
 	one.FinishedAt, one.ExitCode, one.Signal, one.Status, one.Output = time.Now(), e.ExitCode, e.Signal, e.Status, output.Bytes()
 	if e.Err != nil {
 		one.Error = e.Err.Error()

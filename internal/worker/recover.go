@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tenterhook/tenterhook/internal/crashpoint"
 	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/store"
 )
@@ -41,6 +42,7 @@ func (p *Pool) Recover(ctx context.Context) (Report, error) {
 	if err != nil {
 		return report, fmt.Errorf("read live jobs: %w", err)
 	}
+	crashpoint.Reach(crashpoint.RecoveryRead)
 	report.Waiting = len(waits)
 	alive, err := p.survivors(cut)
 	if err != nil {
@@ -57,12 +59,14 @@ func (p *Pool) Recover(ctx context.Context) (Report, error) {
 	if report.Swept, err = p.sweep(ctx, swept); err != nil {
 		return report, fmt.Errorf("end left-over processes: %w", err)
 	}
+	crashpoint.Reach(crashpoint.RecoverySwept)
 	if err := p.recoverControls(ctx); err != nil {
 		return report, err
 	}
 	waits = append(waits, following...) // what follows them goes on, in their places
 	for i := range cut {
 		again, err := p.cutOff(ctx, &cut[i])
+		crashpoint.Reach(crashpoint.RecoveryCutOff)
 		switch {
 		case err != nil:
 			return report, fmt.Errorf("record job %s as cut off: %w", cut[i].ID, err)

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"modernc.org/sqlite"
+
+	"github.com/tenterhook/tenterhook/internal/crashpoint"
 )
 
 const (
@@ -173,6 +175,7 @@ func (c *connection) checkpoint(mode string) (pages int, err error) {
 	if err := row.Scan(&busy, &pages, &copied); err != nil {
 		return 0, fmt.Errorf("checkpoint: %w", err)
 	}
+	crashpoint.Reach(crashpoint.MidCheckpoint)
 	return pages, nil
 }
 

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+
+	"github.com/tenterhook/tenterhook/internal/crashpoint"
 )
 
 //go:embed schema/*.sql
@@ -70,6 +72,7 @@ func migrate(ctx context.Context, conn *sql.Conn, steps []string) (err error) {
 		if _, err := conn.ExecContext(ctx, text); err != nil {
 			return fmt.Errorf("migrate to schema %d: %w", i+1, err)
 		}
+		crashpoint.Reach(crashpoint.Migration)
 	}
 	if _, err := conn.ExecContext(ctx, "COMMIT"); err != nil {
 		return fmt.Errorf("migrate to schema %d: %w", len(steps), err)

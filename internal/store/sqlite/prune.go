@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tenterhook/tenterhook/internal/crashpoint"
 	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/store"
 )
@@ -115,6 +116,7 @@ func (o *prune) delete(stmt *sql.Stmt, args ...any) error {
 	}
 	n, err := res.RowsAffected()
 	o.rows += int(n)
+	crashpoint.Reach(crashpoint.MidPurge)
 	return err
 }
 

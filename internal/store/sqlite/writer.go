@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tenterhook/tenterhook/internal/crashpoint"
 	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/store"
 )
@@ -286,6 +287,7 @@ func (w *writer) publish(batch []*write) {
 func (w *writer) transact(batch []*write) error {
 	c := w.conn
 	deliverySeq, jobSeq := c.deliverySeq, c.jobSeq
+	crashpoint.Reach(crashpoint.BeforeBegin)
 	if _, err := c.begin.Exec(); err != nil {
 		if !isBusy(err) {
 			w.discard()
@@ -296,6 +298,7 @@ func (w *writer) transact(batch []*write) error {
 		wr.err = nil
 		err := wr.op.apply(c, &w.now)
 		if err == nil {
+			crashpoint.Reach(crashpoint.AfterInsert)
 			continue
 		}
 		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrFenced) {
@@ -308,10 +311,12 @@ func (w *writer) transact(batch []*write) error {
 		}
 		return err
 	}
+	crashpoint.Reach(crashpoint.BeforeCommit)
 	if _, err := c.commit.Exec(); err != nil {
 		w.discard()
 		return fmt.Errorf("commit: %w", err)
 	}
+	crashpoint.Reach(crashpoint.AfterCommit)
 	return nil
 }
 
