@@ -1,0 +1,86 @@
+package daemon_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestPowerCut_A13_WhatWasAcknowledgedIsOnDisk has the store on a file system of its own, which it
+// shuts down under load without writing anything back, as a power cut does: what was not synced is
+// gone. The daemon is killed, the file system mounted again, and everything acknowledged must be
+// there and end.
+// TENTERHOOK_POWER_CUTS sets how many.
+func TestPowerCut_A13_WhatWasAcknowledgedIsOnDisk(t *testing.T) {
+	d := newCutDisk(t)
+	w := newWalkOn(t, shortDir(t), d.path)
+	cuts := count("TENTERHOOK_POWER_CUTS", 2)
+	for range cuts {
+		p := launch(t, w.dir)
+		stop := w.load(p)
+		w.until(int(w.count()) + 1 + rand.IntN(200))
+		d.cut()
+		p.kill()
+		stop()
+		d.remount()
+	}
+	w.finish()
+	t.Logf("%d power cuts, %d deliveries acknowledged, %d of them sent again", cuts, w.acked, w.resent)
+}
+
+// cutDisk is an ext4 file system in a file.
+type cutDisk struct {
+	t           *testing.T
+	image, path string
+}
+
+func newCutDisk(t *testing.T) *cutDisk {
+	d := &cutDisk{t: t, image: filepath.Join(shortDir(t), "image"), path: shortDir(t)}
+	f, err := os.Create(d.image)
+	must(t, err)
+	must(t, f.Truncate(256<<20))
+	must(t, f.Close())
+	if out, err := exec.Command("mkfs.ext4", "-q", d.image).CombinedOutput(); err != nil {
+		t.Skipf("a file system cannot be made here: %v %s", err, out)
+	}
+	if err := d.mount(); err != nil {
+		t.Skipf("a file system in a file cannot be mounted here: %v", err)
+	}
+	t.Cleanup(func() { _ = exec.Command("umount", "-l", d.path).Run() })
+	return d
+}
+
+func (d *cutDisk) mount() error {
+	out, err := exec.Command("mount", "-o", "loop", d.image, d.path).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
+}
+
+// cut is EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH, of linux/ext4.h.
+func (d *cutDisk) cut() {
+	d.t.Helper()
+	dir, err := os.Open(d.path)
+	must(d.t, err)
+	defer func() { _ = dir.Close() }()
+	const ext4Shutdown, noLogFlush = 0x8004587d, uint32(2)
+	flags := noLogFlush
+	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, dir.Fd(), ext4Shutdown, uintptr(unsafe.Pointer(&flags))); errno != 0 {
+		d.t.Fatalf("shut the file system down: %v", errno)
+	}
+}
+
+func (d *cutDisk) remount() {
+	d.t.Helper()
+	within(d.t, 20*time.Second, "the file system to be left by everyone", func() bool { return unix.Unmount(d.path, 0) == nil })
+	must(d.t, d.mount())
+}
