@@ -38,6 +38,7 @@ var mayImport = map[string][]string{
 	"internal/request":         {},
 	"internal/config":          {},
 	"internal/crashpoint":      {},
+	"internal/proof":           {},
 	"internal/job":             {},
 	"internal/archtest":        {},
 }
