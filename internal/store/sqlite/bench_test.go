@@ -25,7 +25,7 @@ func BenchmarkAccept(b *testing.B) {
 		for _, mode := range []string{"group", "singly"} {
 			b.Run(fmt.Sprintf("callers=%d/%s", callers, mode), func(b *testing.B) {
 				disk := syncsPerSecond(b, 200*time.Millisecond)
-				s := open(b, filepath.Join(b.TempDir(), "t.db"), Options{singly: mode == "singly"})
+				s := open(b, filepath.Join(b.TempDir(), "t.db"), Options{Singly: mode == "singly"})
 				body := noise(2048)
 				each(b, callers, func() error {
 					d := benchDelivery(body)

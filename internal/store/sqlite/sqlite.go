@@ -38,8 +38,11 @@ type Options struct {
 	// QueueLen is how many writes may wait; 0 is 1024. Beyond it a write is refused at once.
 	QueueLen int
 
-	singly bool  // one transaction for each write, for comparison in benchmarks
-	clock  clock // the zero clock is the system's
+	// Singly gives each write a transaction of its own, so that a benchmark can show what grouping
+	// them is worth. There is no other reason to set it.
+	Singly bool
+
+	clock clock // the zero clock is the system's
 }
 
 func (o *Options) setDefaults() {

@@ -222,7 +222,7 @@ func (w *writer) gather(first *write) []*write {
 			w.batch = append(w.batch, wr)
 			size += wr.size
 		}
-		if len(w.batch) == maxBatch || size >= maxBatchBytes || w.opts.singly && len(w.batch) > 0 {
+		if len(w.batch) == maxBatch || size >= maxBatchBytes || w.opts.Singly && len(w.batch) > 0 {
 			return w.batch
 		}
 		select {
