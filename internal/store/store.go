@@ -100,6 +100,7 @@ type Filter struct {
 type Retention struct {
 	For        time.Duration // age at which a delivery and its ended jobs go; 0 keeps them
 	Deliveries int           // how many deliveries are kept at most; 0 is no bound
+	Audit      int           // how many entries of the audit log are kept at most; 0 is no bound
 }
 
 // Store is the whole contract. Consumers declare the few methods they need themselves; only the
@@ -129,6 +130,15 @@ type Store interface {
 	// Replay gives a stored delivery further jobs, and returns those that were stored: a rule that
 	// has a live job of the delivery gets none. What Controls say of arrivals is not asked.
 	Replay(ctx context.Context, delivery string, jobs []job.Job) ([]job.Job, error)
+	// Audit appends to the audit log: it seals the entry after the newest, in the same
+	// transaction, and returns it.
+	Audit(ctx context.Context, e job.AuditEntry) (job.AuditEntry, error)
+	// KeepRejects stores refused requests, in the place of those with the same ID, and deletes
+	// the oldest beyond most. It gives way to every other write.
+	KeepRejects(ctx context.Context, rejects []job.Reject, most int) error
+	// KeepReplay stores a replay, in the place of the one with its ID, and forgets the oldest
+	// beyond job.MostReplays.
+	KeepReplay(ctx context.Context, r job.Replay) error
 	// Prune deletes one small slice of what retention no longer keeps and of expired keys. It
 	// reports whether there is more to do.
 	Prune(ctx context.Context, r Retention, now time.Time) (more bool, err error)
@@ -148,6 +158,15 @@ type Store interface {
 	Burst(ctx context.Context, id string) ([]job.Delivery, error)
 	// Pauses returns what is paused, by hook and rule.
 	Pauses(ctx context.Context) ([]job.Pause, error)
+	// AuditLog returns entries of the audit log, newest first: those older than number before, 0
+	// for all; most is as Filter.Limit.
+	AuditLog(ctx context.Context, before int64, most int) ([]job.AuditEntry, error)
+	// AuditAnchor returns the last entry of the audit log that Prune took away.
+	AuditAnchor(ctx context.Context) (job.AuditAnchor, error)
+	// Rejects lists refused requests, newest first, by Hook, Since, Until, Cursor and Limit.
+	Rejects(ctx context.Context, f Filter) ([]job.Reject, error)
+	// Replays returns the replays that are remembered, newest first.
+	Replays(ctx context.Context) ([]job.Replay, error)
 	// Throttles calls yield for each throttle that is not over, with what job.Pace keeps of it.
 	Throttles(ctx context.Context, yield func(hook, rule, key string, at time.Time)) error
 	// Live calls yield for every job that has not ended, in Seq order, until it returns false.

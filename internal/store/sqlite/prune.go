@@ -38,10 +38,14 @@ func (s *Store) Prune(ctx context.Context, r store.Retention, now time.Time) (mo
 	if err != nil {
 		return false, fmt.Errorf("prune: %w", err)
 	}
-	if len(old)+len(keys)+len(records) == 0 {
+	audited, err := s.auditExcess(ctx, r.Audit)
+	if err != nil {
+		return false, fmt.Errorf("prune: %w", err)
+	}
+	if len(old)+len(keys)+len(records) == 0 && audited == 0 {
 		return false, nil
 	}
-	op := &prune{deliveries: old, keys: keys, records: records, now: encodeTime(now.Add(-s.jumps.total))}
+	op := &prune{deliveries: old, keys: keys, records: records, audited: audited, now: encodeTime(now.Add(-s.jumps.total))}
 	if err := s.writer.doLow(ctx, op); err != nil {
 		return false, fmt.Errorf("prune: %w", err)
 	}
@@ -59,6 +63,7 @@ type prune struct {
 	deliveries []int64
 	keys       []hookKey
 	records    []recordKey
+	audited    int64 // the last entry of the audit log that goes, 0 for none
 	now        int64
 
 	rows int
@@ -68,6 +73,9 @@ func (*prune) told() []job.Job { return nil }
 
 func (o *prune) apply(c *connection, _ *jumpGuard) error {
 	o.rows = 0
+	if err := o.forgetAudit(c, o.audited); err != nil {
+		return err
+	}
 	for _, seq := range o.deliveries {
 		if o.rows >= pruneRows {
 			return nil

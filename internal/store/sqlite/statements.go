@@ -33,6 +33,11 @@ type statements struct {
 	beginFollowUp, endFollowUp *sql.Stmt
 	conclude, deleteFollowUps  *sql.Stmt
 	insertPause, deletePause   *sql.Stmt
+
+	lastAudit, insertAudit    *sql.Stmt
+	anchorAudit, deleteAudit  *sql.Stmt
+	keepReject, deleteRejects *sql.Stmt
+	keepReplay, deleteReplays *sql.Stmt
 }
 
 // Conditions on the state of a job; the partial index of the schema repeats isLive.
@@ -127,6 +132,19 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 
 		{&s.insertPause, "INSERT OR REPLACE INTO pause (hook, rule, since, reason) VALUES (?,?,?,?)"},
 		{&s.deletePause, "DELETE FROM pause WHERE hook = ? AND rule = ?"},
+
+		// The anchor is the last entry when retention took all of them.
+		{&s.lastAudit, `SELECT n, hash FROM audit UNION ALL SELECT n, hash FROM audit_anchor ORDER BY n DESC LIMIT 1`},
+		{&s.insertAudit, `INSERT INTO audit (n, at, who, remote, action, subject, detail, result, previous, hash)
+			VALUES (?,?,?,?,?,?,?,?,?,?)`},
+		{&s.anchorAudit, "INSERT OR REPLACE INTO audit_anchor (one, n, hash) SELECT 1, n, hash FROM audit WHERE n = ?"},
+		{&s.deleteAudit, "DELETE FROM audit WHERE n <= ?"},
+		{&s.keepReject, `INSERT INTO reject (id, at, ip, hook, status, error, reason, size, count, last_at)
+			VALUES (?,?,?,?,?,?,?,?,?,?)
+			ON CONFLICT (id) DO UPDATE SET count = excluded.count, last_at = excluded.last_at, size = excluded.size`},
+		{&s.deleteRejects, "DELETE FROM reject WHERE seq <= (SELECT seq FROM reject ORDER BY seq DESC LIMIT 1 OFFSET ?)"},
+		{&s.keepReplay, "INSERT INTO replay (id, data) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET data = excluded.data"},
+		{&s.deleteReplays, "DELETE FROM replay WHERE seq <= (SELECT seq FROM replay ORDER BY seq DESC LIMIT 1 OFFSET ?)"},
 
 		{&s.liveJobs, "SELECT count(*) FROM job j WHERE delivery = ? AND " + isNeeded},
 		{&s.deleteAttempts, "DELETE FROM attempt WHERE job IN (SELECT seq FROM job WHERE delivery = ?)"},
