@@ -89,6 +89,8 @@ type Kind struct {
 	// New reads its keys from a rule's mapping, reports problems into c.Diagnostics, and
 	// returns nil after one that leaves nothing to run.
 	New func(m *config.Map, rule config.Node, c Context) Action
+	// Keys describes what New reads.
+	Keys func() *config.Schema
 }
 
 // Context is what an action is compiled with.

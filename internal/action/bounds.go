@@ -14,20 +14,20 @@ import (
 
 // limitsSpec is limits:.
 type limitsSpec struct {
-	Output    *config.Size `yaml:"output"`
-	Log       *config.Size `yaml:"log"`
-	Memory    *config.Size `yaml:"memory"`
-	FileSize  *config.Size `yaml:"file_size"`
-	CPU       *float64     `yaml:"cpu"`
-	Processes *int         `yaml:"processes"`
-	Files     *int         `yaml:"files"`
+	Output    *config.Size `yaml:"output" doc:"How much of an attempt's output is kept: its beginning and its end." default:"256KiB"`
+	Log       *config.Size `yaml:"log" doc:"How much of it a file keeps from the beginning." default:"0"`
+	Memory    *config.Size `yaml:"memory" doc:"Of all of a run; beyond it the run is killed."`
+	FileSize  *config.Size `yaml:"file_size" doc:"The size of one file it writes."`
+	CPU       *float64     `yaml:"cpu" doc:"Cores: 0.5 is half of one."`
+	Processes *int         `yaml:"processes" doc:"Processes of a run."`
+	Files     *int         `yaml:"files" doc:"Files open at once."`
 }
 
 // sandboxSpec is sandbox:.
 type sandboxSpec struct {
-	Read    []config.Text `yaml:"read"`
-	Write   []config.Text `yaml:"write"`
-	Network config.Text   `yaml:"network"`
+	Read    []config.Text `yaml:"read" doc:"Files and folders it may read, beside programs and libraries."`
+	Write   []config.Text `yaml:"write" doc:"Files and folders it may write, and read."`
+	Network config.Text   `yaml:"network" doc:"loopback is one of its own, which nothing else listens on." default:"all"`
 }
 
 // largestLog is the most of an attempt's output that a file can hold.

@@ -22,18 +22,18 @@ var commandKeys = []string{"shell", "env", "stdin", "dir", "files", "user", "lim
 
 // commandSpec is what run: and exec: have in common.
 type commandSpec struct {
-	Env     config.Node    `yaml:"env"`
-	Stdin   config.Node    `yaml:"stdin"`
-	Dir     config.Text    `yaml:"dir"`
-	Files   config.Node    `yaml:"files"`
-	User    config.Text    `yaml:"user"`
-	Umask   config.Text    `yaml:"umask"`
-	NoPrivs *bool          `yaml:"no_new_privs"`
-	Sandbox config.Node    `yaml:"sandbox"`
-	Survive bool           `yaml:"survive"`
-	Limits  config.Node    `yaml:"limits"`
-	Timeout *time.Duration `yaml:"timeout"`
-	Grace   *time.Duration `yaml:"grace"`
+	Env     config.Node    `yaml:"env" doc:"Variables of the command, templates. One whose value is missing is left out."`
+	Stdin   config.Node    `yaml:"stdin" doc:"What the command reads, a template; otherwise the raw body."`
+	Dir     config.Text    `yaml:"dir" doc:"The folder the command runs in; otherwise the configuration's."`
+	Files   config.Node    `yaml:"files" doc:"{NAME: template}: the value in a private file whose path is in $NAME."`
+	User    config.Text    `yaml:"user" doc:"user or user:group to run as; only for a daemon that runs as root."`
+	Umask   config.Text    `yaml:"umask" doc:"Octal, such as \"027\"."`
+	NoPrivs *bool          `yaml:"no_new_privs" doc:"true: setuid programs give nothing. On with user and sandbox."`
+	Sandbox config.Node    `yaml:"sandbox" doc:"The only files and network the command reaches."`
+	Survive bool           `yaml:"survive" doc:"The run goes on while the daemon restarts." default:"false"`
+	Limits  config.Node    `yaml:"limits" doc:"What binds the run."`
+	Timeout *time.Duration `yaml:"timeout" doc:"After it the whole process tree gets SIGTERM." default:"10m"`
+	Grace   *time.Duration `yaml:"grace" doc:"Between SIGTERM and SIGKILL." default:"10s"`
 }
 
 // command is a compiled run: or exec:.

@@ -12,6 +12,11 @@ func init() {
 		Name: "exec",
 		Doc:  "Runs a program without a shell. Each element of the list is exactly one argument.",
 		New:  newExec,
+		Keys: func() *config.Schema {
+			elements := config.ListOf(config.TextSchema())
+			elements.Description = "A program and its arguments, without a shell. Each element is exactly one argument, and may be a template."
+			return config.Mapping().Set("exec", elements).And(commandSchema())
+		},
 	})
 }
 

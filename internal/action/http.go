@@ -22,20 +22,26 @@ func init() {
 		Name: "http",
 		Doc:  "Sends an HTTP request: by default the delivery's body, as it came, by POST.",
 		New:  newHTTP,
+		Keys: httpSchema,
 	})
 }
 
 type httpSpec struct {
-	URL             config.Text    `yaml:"url,required"`
-	Method          config.Text    `yaml:"method"`
-	Headers         config.Node    `yaml:"headers"`
-	JSON            config.Node    `yaml:"json"`
-	Body            config.Node    `yaml:"body"`
-	Expect          []config.Text  `yaml:"expect"`
-	Timeout         *time.Duration `yaml:"timeout"`
-	FollowRedirects int            `yaml:"follow_redirects"`
-	AllowPrivate    bool           `yaml:"allow_private"`
-	Sign            config.Node    `yaml:"sign"`
+	URL             config.Text    `yaml:"url,required" doc:"Where to. A template: scheme and host are constant; a value in the path is one segment."`
+	Method          config.Text    `yaml:"method" doc:"The method." default:"POST"`
+	Headers         config.Node    `yaml:"headers" doc:"Headers, templates. One whose value is missing is left out."`
+	JSON            config.Node    `yaml:"json" doc:"The body as JSON, with templates in its texts."`
+	Body            config.Node    `yaml:"body" doc:"The body, a template. Without json and body it is the delivery's, with its content type."`
+	Expect          []config.Text  `yaml:"expect" doc:"Answers that are a success: 2xx, 204, 200-204." default:"2xx"`
+	Timeout         *time.Duration `yaml:"timeout" doc:"Of the whole request." default:"30s"`
+	FollowRedirects int            `yaml:"follow_redirects" doc:"How many redirects are followed, at most 10." default:"0"`
+	AllowPrivate    bool           `yaml:"allow_private" doc:"Allow addresses of the local network." default:"false"`
+	Sign            config.Node    `yaml:"sign" doc:"Sign the request, so that the receiver can verify it."`
+}
+
+// requestSpec is what a rule with http: has beside it.
+type requestSpec struct {
+	Timeout *time.Duration `yaml:"timeout" doc:"Of the whole request, where http.timeout does not say." default:"30s"`
 }
 
 type httpAction struct {
@@ -74,6 +80,13 @@ func (a *httpAction) Retry() job.RetryPolicy {
 	return job.RetryPolicy{Attempts: 5, Initial: 10 * time.Second, Factor: 2, Max: time.Hour, Jitter: true}
 }
 
+func httpSchema() *config.Schema {
+	request := config.SchemaOf(httpSpec{}).Set("headers", config.MapOf(config.TextSchema())).Set("json", config.Anything()).
+		Set("body", config.TextSchema()).Set("sign", config.SchemaOf(signSpec{}).Set("scheme", config.Words(schemes...)))
+	request.Description = "Sends a request: by default the delivery's body, as it came, by POST."
+	return config.Mapping().Set("http", request).And(config.SchemaOf(requestSpec{}))
+}
+
 func newHTTP(m *config.Map, rule config.Node, c Context) Action {
 	d := c.Diagnostics
 	var spec httpSpec
@@ -104,9 +117,7 @@ func newHTTP(m *config.Map, rule config.Node, c Context) Action {
 
 // readTimeout takes the request's own timeout, otherwise the rule's.
 func (a *httpAction) readTimeout(m *config.Map, rule, node config.Node, own *time.Duration, d *config.Diagnostics) {
-	var of struct {
-		Timeout *time.Duration `yaml:"timeout"`
-	}
+	var of requestSpec
 	m.Decode(&of)
 	written, at := own, node.Find("timeout")
 	if written == nil {

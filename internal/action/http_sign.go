@@ -29,15 +29,18 @@ type signer struct {
 	keys [][]byte
 }
 
+// signSpec is sign:.
+type signSpec struct {
+	Scheme config.Text     `yaml:"scheme,required" doc:"Standard Webhooks."`
+	Secret []config.Secret `yaml:"secret,required" doc:"whsec_ and base64, or whsk_ for Ed25519; a list while you rotate."`
+}
+
 // newSigner reads sign:. It returns nil when there is none, or after a problem.
 func newSigner(node config.Node, d *config.Diagnostics) *signer {
 	if node.IsZero() {
 		return nil
 	}
-	var spec struct {
-		Scheme config.Text     `yaml:"scheme,required"`
-		Secret []config.Secret `yaml:"secret,required"`
-	}
+	var spec signSpec
 	ok := node.Decode(&spec, d)
 	if name := spec.Scheme.Value; name != "" && name != schemes[0] && name != schemes[1] {
 		problem := d.Errorf(spec.Scheme, "unknown scheme %q: requests are signed by standard (Standard Webhooks)", name)

@@ -15,16 +15,20 @@ func init() {
 		Name: "run",
 		Doc:  "Runs shell text. The text is constant: values of the delivery reach it as variables (env:), never as text.",
 		New:  newRun,
+		Keys: func() *config.Schema { return config.SchemaOf(runSpec{}).And(commandSchema()) },
 	})
+}
+
+// runSpec is what run: has beside the keys of every command.
+type runSpec struct {
+	Run   config.Literal `yaml:"run" doc:"Shell text, constant: values of the delivery come through env, never as text."`
+	Shell []config.Text  `yaml:"shell" doc:"What runs the text." default:"sh -eu -c"`
 }
 
 var defaultShell = []string{"sh", "-eu", "-c"}
 
 func newRun(m *config.Map, rule config.Node, c Context) Action {
-	var spec struct {
-		Run   config.Literal `yaml:"run"`
-		Shell []config.Text  `yaml:"shell"`
-	}
+	var spec runSpec
 	m.Decode(&spec)
 	cmd := newCommand("run", m, rule, c)
 	cmd.text = spec.Run.Value

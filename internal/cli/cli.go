@@ -40,6 +40,7 @@ type grammar struct {
 	Explain explainCmd `cmd:"" group:"write" help:"Say what the hooks would do with a request, and why."`
 
 	Providers providersCmd `cmd:"" group:"write" help:"List the senders known by name, or show one."`
+	Schema    schemaCmd    `cmd:"" group:"write" help:"Print the JSON Schema of hooks.yaml, for editors."`
 
 	Deliveries deliveriesCmd `cmd:"" group:"look" help:"List and show the deliveries that were taken in."`
 	Jobs       jobsCmd       `cmd:"" group:"look" help:"List and show jobs; retry and cancel them."`

@@ -15,11 +15,17 @@ import (
 )
 
 func TestProviders_ThePageOfTheDocumentationIsCurrent(t *testing.T) {
-	path := filepath.Join("..", "..", "docs", "providers.md")
 	var page bytes.Buffer
 	providersPage(&page)
+	current(t, "providers.md", "providers --markdown", page.Bytes())
+}
+
+// current compares a file of docs/ with what a command prints now.
+func current(t *testing.T, name, command string, page []byte) {
+	t.Helper()
+	path := filepath.Join("..", "..", "docs", name)
 	if *update {
-		if err := os.WriteFile(path, page.Bytes(), 0o644); err != nil {
+		if err := os.WriteFile(path, page, 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
@@ -28,8 +34,8 @@ func TestProviders_ThePageOfTheDocumentationIsCurrent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(string(kept), page.String()); diff != "" {
-		t.Errorf("go run ./cmd/tenterhook providers --markdown > docs/providers.md\n%s", diff)
+	if diff := cmp.Diff(string(kept), string(page)); diff != "" {
+		t.Errorf("go run ./cmd/tenterhook %s > docs/%s\n%s", command, name, diff)
 	}
 }
 

@@ -62,47 +62,47 @@ type Config struct {
 }
 
 type rootSpec struct {
-	Server   serverSpec  `yaml:"server"`
-	Admin    adminSpec   `yaml:"admin"`
-	Store    storeSpec   `yaml:"store"`
-	Workers  *int        `yaml:"workers"`
-	Include  config.Node `yaml:"include"`
-	Defaults config.Node `yaml:"defaults"`
-	Hooks    config.Node `yaml:"hooks"`
-	Tests    config.Node `yaml:"tests"`
-	Reload   reloadSpec  `yaml:"reload"`
+	Server   serverSpec  `yaml:"server" doc:"Where deliveries come in. A change needs a restart."`
+	Admin    adminSpec   `yaml:"admin" doc:"The operators' side: API, metrics, health. A change needs a restart."`
+	Store    storeSpec   `yaml:"store" doc:"Where deliveries and jobs are kept. A change needs a restart."`
+	Workers  *int        `yaml:"workers" doc:"Jobs that run at once, 1 to 1024." default:"2 x CPUs, at least 4"`
+	Include  config.Node `yaml:"include" doc:"Patterns of further files with a hooks: list."`
+	Defaults config.Node `yaml:"defaults" doc:"Keys that every rule has which does not set them itself."`
+	Hooks    config.Node `yaml:"hooks" doc:"The paths that deliveries come to, each with its verification and rules."`
+	Tests    config.Node `yaml:"tests" doc:"Requests, and what the hooks are expected to make of them. \"tenterhook check\" runs them."`
+	Reload   reloadSpec  `yaml:"reload" doc:"What a reload must pass."`
 }
 
 type reloadSpec struct {
-	Tests config.Text `yaml:"tests"`
+	Tests config.Text `yaml:"tests" doc:"required: a reload whose tests: fail is refused." oneof:"required optional" default:"optional"`
 }
 
 type serverSpec struct {
-	Listen  config.Text    `yaml:"listen"`
-	TLS     *tlsSpec       `yaml:"tls"`
-	Proxies []config.Text  `yaml:"trusted_proxies"`
-	Drain   *time.Duration `yaml:"drain"`
+	Listen  config.Text    `yaml:"listen" doc:"Address for deliveries, and nothing else: host:port or unix:/path. :9000 is every address." default:"127.0.0.1:9000"`
+	TLS     *tlsSpec       `yaml:"tls" doc:"Certificate and key; read again when the files change."`
+	Proxies []config.Text  `yaml:"trusted_proxies" doc:"Addresses or networks whose X-Forwarded-For is believed."`
+	Drain   *time.Duration `yaml:"drain" doc:"How long a stop waits for running jobs." default:"60s"`
 }
 
 type tlsSpec struct {
-	Cert config.Text `yaml:"cert,required"`
-	Key  config.Text `yaml:"key,required"`
+	Cert config.Text `yaml:"cert,required" doc:"PEM file of the certificate and those between it and the root."`
+	Key  config.Text `yaml:"key,required" doc:"PEM file of the private key."`
 }
 
 type adminSpec struct {
-	Listen config.Text   `yaml:"listen"`
-	Token  config.Secret `yaml:"token"`
-	Hosts  []string      `yaml:"hosts"`
+	Listen config.Text   `yaml:"listen" doc:"Address of API, /metrics, /healthz and /readyz: host:port or unix:/path." default:"127.0.0.1:9001"`
+	Token  config.Secret `yaml:"token" doc:"Required where other machines can reach the admin side."`
+	Hosts  []string      `yaml:"hosts" doc:"Further Host names it answers to."`
 }
 
 type storeSpec struct {
-	URL       config.Text    `yaml:"url"`
-	Retention *retentionSpec `yaml:"retention"`
+	URL       config.Text    `yaml:"url" doc:"sqlite:FILE." default:"sqlite:tenterhook.db"`
+	Retention *retentionSpec `yaml:"retention" doc:"How much is kept. Jobs that have not ended are never pruned."`
 }
 
 type retentionSpec struct {
-	For        *time.Duration `yaml:"for"`
-	Deliveries *int           `yaml:"deliveries"`
+	For        *time.Duration `yaml:"for" doc:"How long deliveries are kept." default:"14d"`
+	Deliveries *int           `yaml:"deliveries" doc:"How many deliveries are kept." default:"100000"`
 }
 
 // Load reads, checks and compiles a configuration; it starts nothing. exposed says that the

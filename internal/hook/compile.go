@@ -58,28 +58,28 @@ func Compile(hooks config.Node, c Context, d *config.Diagnostics) *Set {
 
 // hookSpec is a hook as it is written. What rules and verification look like is read by them.
 type hookSpec struct {
-	Name     config.Text     `yaml:"name,required"`
-	Path     config.Text     `yaml:"path,required"`
-	Provider config.Text     `yaml:"provider"`
-	Secret   []config.Secret `yaml:"secret"`
-	Verify   config.Node     `yaml:"verify"`
-	AllowIPs []config.Text   `yaml:"allow_ips"`
-	Methods  []config.Text   `yaml:"methods"`
-	Parse    config.Text     `yaml:"parse"`
-	MaxBody  config.Size     `yaml:"max_body"`
-	Enabled  *bool           `yaml:"enabled"`
-	Hide     bool            `yaml:"hide"`
-	Public   bool            `yaml:"public"`
-	Rate     *rateSpec       `yaml:"rate"`
-	Dedupe   config.Node     `yaml:"dedupe"`
-	Respond  config.Node     `yaml:"respond"`
-	Let      config.Node     `yaml:"let"`
-	Rules    config.Node     `yaml:"rules"`
+	Name     config.Text     `yaml:"name,required" doc:"Unique name: letters, digits, -, _ and ."`
+	Path     config.Text     `yaml:"path,required" doc:"Path of the address: /github/{repo}. A {param} is one segment and becomes params.repo."`
+	Provider config.Text     `yaml:"provider" doc:"A sender that is known by name: \"tenterhook providers\" lists them. It or verify is required."`
+	Secret   []config.Secret `yaml:"secret" doc:"The secret that the sender signs with, or a list while you rotate: all are tried. Best a reference: ${NAME}, ${file:/path} or ${credential:name}."`
+	Verify   config.Node     `yaml:"verify" doc:"How the sender proves itself, by hand; beside provider it adjusts the preset. none must be written out."`
+	AllowIPs []config.Text   `yaml:"allow_ips" doc:"Addresses or networks the sender must come from, in addition."`
+	Methods  []config.Text   `yaml:"methods" doc:"Methods the hook takes." default:"POST"`
+	Parse    config.Text     `yaml:"parse" doc:"The body's type, when the sender's header lies; otherwise Content-Type says."`
+	MaxBody  config.Size     `yaml:"max_body" doc:"The largest body, at most 64MiB; beyond it the answer is 413. Nothing is cut." default:"1MiB or the preset's"`
+	Enabled  *bool           `yaml:"enabled" doc:"false: the path does not exist." default:"true"`
+	Hide     bool            `yaml:"hide" doc:"Answer forged requests like an unknown path, with 404." default:"false"`
+	Public   bool            `yaml:"public" doc:"Allow verify: none where other machines can call." default:"false"`
+	Rate     *rateSpec       `yaml:"rate" doc:"Requests that one sender address may make; beyond it the answer is 429."`
+	Dedupe   config.Node     `yaml:"dedupe" doc:"What makes two requests the same delivery; or the word none."`
+	Respond  config.Node     `yaml:"respond" doc:"The answer to a delivery that was stored, in place of the standard one."`
+	Let      config.Node     `yaml:"let" doc:"Names for expressions, computed once per delivery, on first use; each may use those above it."`
+	Rules    config.Node     `yaml:"rules" doc:"What is done with a delivery: each rule that matches makes a job. One rule may be written in the hook itself."`
 }
 
 type rateSpec struct {
-	Limit int           `yaml:"limit,required"`
-	Per   time.Duration `yaml:"per,required"`
+	Limit int           `yaml:"limit,required" doc:"How many."`
+	Per   time.Duration `yaml:"per,required" doc:"In which time."`
 }
 
 // The body a hook takes when neither it nor its preset says otherwise, and the most it may say.
@@ -133,6 +133,15 @@ func compilePreset(h *Hook, spec *hookSpec, d *config.Diagnostics) {
 	}
 }
 
+var methods = []string{"POST", "GET", "PUT", "PATCH", "DELETE", "HEAD"}
+
+func formatNames() (names []string) {
+	for _, known := range request.Formats() {
+		names = append(names, string(known))
+	}
+	return names
+}
+
 // compileRequest reads what a request must be like before it is verified.
 func compileRequest(h *Hook, spec *hookSpec, node config.Node, d *config.Diagnostics) {
 	if h.Provider != nil {
@@ -142,18 +151,13 @@ func compileRequest(h *Hook, spec *hookSpec, node config.Node, d *config.Diagnos
 		h.Methods = nil
 	}
 	for _, m := range spec.Methods {
-		known := []string{"POST", "GET", "PUT", "PATCH", "DELETE", "HEAD"}
-		if !slices.Contains(known, m.Value) {
-			suggest(d.Errorf(m, "unknown method %q", m.Value), m.Value, known)
+		if !slices.Contains(methods, m.Value) {
+			suggest(d.Errorf(m, "unknown method %q", m.Value), m.Value, methods)
 		}
 		h.Methods = append(h.Methods, m.Value)
 	}
-	var formats []string
-	for _, known := range request.Formats() {
-		formats = append(formats, string(known))
-	}
 	if f := spec.Parse.Value; f != "" {
-		if !slices.Contains(formats, f) {
+		if formats := formatNames(); !slices.Contains(formats, f) {
 			suggest(d.Errorf(spec.Parse, "unknown body type %q", f), f, formats)
 		}
 		h.Format = request.Format(f)
@@ -221,9 +225,9 @@ func compileSources(sources []expression.LetSource, places []config.Text, d *con
 }
 
 type dedupeSpec struct {
-	Key         config.Text   `yaml:"key"`
-	Window      time.Duration `yaml:"window"`
-	OnDuplicate config.Text   `yaml:"on_duplicate"`
+	Key         config.Text   `yaml:"key" doc:"A template: deliveries with the same key are the same. Otherwise the preset's, else the digest of method, path, query and body."`
+	Window      time.Duration `yaml:"window" doc:"How long keys are remembered." default:"30d"`
+	OnDuplicate config.Text   `yaml:"on_duplicate" doc:"skip starts nothing; rerun_failed gives the jobs of the first delivery that ended badly a new attempt."`
 }
 
 // The window keys are remembered for, and the least one: longer than the senders' own retries.
@@ -231,6 +235,8 @@ const (
 	defaultWindow = 30 * 24 * time.Hour
 	shortestNote  = 24 * time.Hour
 )
+
+var duplicatePolicies = []string{string(job.Skip), string(job.RerunFailed)}
 
 func compileDedupe(h *Hook, spec *hookSpec, d *config.Diagnostics) {
 	h.Dedupe = Dedupe{Window: defaultWindow, OnDuplicate: job.Skip}
@@ -258,8 +264,7 @@ func compileDedupe(h *Hook, spec *hookSpec, d *config.Diagnostics) {
 		}
 	}
 	if s.OnDuplicate.Value != "" {
-		policies := []string{string(job.Skip), string(job.RerunFailed)}
-		if !slices.Contains(policies, s.OnDuplicate.Value) {
+		if policies := duplicatePolicies; !slices.Contains(policies, s.OnDuplicate.Value) {
 			suggest(d.Errorf(s.OnDuplicate, "unknown on_duplicate %q", s.OnDuplicate.Value), s.OnDuplicate.Value, policies)
 		}
 		h.Dedupe.OnDuplicate = job.OnDuplicate(s.OnDuplicate.Value)

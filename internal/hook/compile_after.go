@@ -11,9 +11,14 @@ import (
 
 // afterSpec is what runs after a job.
 type afterSpec struct {
-	OnSuccess config.Node `yaml:"on_success"`
-	OnFailure config.Node `yaml:"on_failure"`
-	OnCancel  config.Node `yaml:"on_cancel"`
+	OnSuccess config.Node `yaml:"on_success" doc:"Actions that follow a job that succeeded, in order."`
+	OnFailure config.Node `yaml:"on_failure" doc:"Actions that follow a job that failed, timed out or was cut off."`
+	OnCancel  config.Node `yaml:"on_cancel" doc:"Actions that follow a job that a person or a newer job ended."`
+}
+
+// followUpSpec is what an action that follows has beside its own keys.
+type followUpSpec struct {
+	Retry *retrySpec `yaml:"retry" doc:"Further tries after one that failed."`
 }
 
 // FollowUp is one action of on_success, on_failure or on_cancel.
@@ -67,9 +72,7 @@ func compileFollowUp(r *Rule, node config.Node, scope expression.Scope, c Contex
 	}
 	node = withDefaults(node, c.Defaults.Without("retry", "on_interrupt"))
 	m := node.Map(d)
-	var spec struct {
-		Retry *retrySpec `yaml:"retry"`
-	}
+	var spec followUpSpec
 	m.Decode(&spec)
 	a := action.Compile(m, node, action.Context{
 		Dir: c.Dir, Scope: scope, Diagnostics: d, Hook: r.Hook.Name, Rule: r.Name, Mask: c.Mask,

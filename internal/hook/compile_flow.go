@@ -12,45 +12,45 @@ import (
 
 // flowSpec are the flow controls of a rule.
 type flowSpec struct {
-	Concurrency *concurrencySpec `yaml:"concurrency"`
-	Debounce    *debounceSpec    `yaml:"debounce"`
-	Throttle    *paceSpec        `yaml:"throttle"`
-	RateLimit   *paceSpec        `yaml:"rate_limit"`
-	Sequence    *sequenceSpec    `yaml:"sequence"`
-	Once        config.Node      `yaml:"once"`
-	StartWithin *time.Duration   `yaml:"start_within"`
-	Priority    config.Text      `yaml:"priority"`
+	Concurrency *concurrencySpec `yaml:"concurrency" doc:"How many jobs of one key run at once, and what becomes of the others."`
+	Debounce    *debounceSpec    `yaml:"debounce" doc:"One job for a burst of deliveries."`
+	Throttle    *paceSpec        `yaml:"throttle" doc:"Delays jobs beyond a rate."`
+	RateLimit   *paceSpec        `yaml:"rate_limit" doc:"Drops jobs beyond a rate, visibly."`
+	Sequence    *sequenceSpec    `yaml:"sequence" doc:"A job older than one that has started for its key ends as stale."`
+	Once        config.Node      `yaml:"once" doc:"A key, or {key, window}: at most one job of it succeeds."`
+	StartWithin *time.Duration   `yaml:"start_within" doc:"A job that cannot start within this time ends as expired."`
+	Priority    config.Text      `yaml:"priority" doc:"An expression: seconds of head start, -600 to 600." default:"0"`
 }
 
 type concurrencySpec struct {
-	Key        config.Text `yaml:"key"`
-	Limit      *int        `yaml:"limit"`
-	Overflow   config.Text `yaml:"overflow"`
-	MaxPending *int        `yaml:"max_pending"`
+	Key        config.Text `yaml:"key" doc:"A template; without one it is one key for the whole rule."`
+	Limit      *int        `yaml:"limit" doc:"Jobs of a key that run at once." default:"1"`
+	Overflow   config.Text `yaml:"overflow" doc:"queue waits; replace_pending lets only the newest wait; cancel_running ends the old one first; skip drops the new one." default:"queue"`
+	MaxPending *int        `yaml:"max_pending" doc:"Jobs of a key that wait." default:"100"`
 }
 
 type debounceSpec struct {
-	Key     config.Text    `yaml:"key"`
-	Quiet   *time.Duration `yaml:"quiet"`
-	MaxWait *time.Duration `yaml:"max_wait"`
-	Keep    config.Text    `yaml:"keep"`
+	Key     config.Text    `yaml:"key" doc:"A template; without one it is one key for the whole rule."`
+	Quiet   *time.Duration `yaml:"quiet" doc:"How long nothing more must come." default:"5s"`
+	MaxWait *time.Duration `yaml:"max_wait" doc:"The longest wait in all." default:"10 x quiet"`
+	Keep    config.Text    `yaml:"keep" doc:"Which delivery of the burst runs; all gives the command a JSON array of their payloads." default:"last"`
 }
 
 type paceSpec struct {
-	Key   config.Text   `yaml:"key"`
-	Limit int           `yaml:"limit,required"`
-	Per   time.Duration `yaml:"per,required"`
-	Burst *int          `yaml:"burst"`
+	Key   config.Text   `yaml:"key" doc:"A template; without one it is one key for the whole rule."`
+	Limit int           `yaml:"limit,required" doc:"How many."`
+	Per   time.Duration `yaml:"per,required" doc:"In which time."`
+	Burst *int          `yaml:"burst" doc:"How many at once." default:"1"`
 }
 
 type sequenceSpec struct {
-	Key config.Text `yaml:"key"`
-	By  config.Text `yaml:"by,required"`
+	Key config.Text `yaml:"key" doc:"A template; without one it is one key for the whole rule."`
+	By  config.Text `yaml:"by,required" doc:"An expression: what tells which delivery is newer, such as a time or a number."`
 }
 
 type onceSpec struct {
-	Key    config.Text    `yaml:"key,required"`
-	Window *time.Duration `yaml:"window"`
+	Key    config.Text    `yaml:"key,required" doc:"A template."`
+	Window *time.Duration `yaml:"window" doc:"How long a success is remembered." default:"365d"`
 }
 
 // The defaults and bounds of flow controls.
@@ -121,6 +121,8 @@ func short(d time.Duration) string {
 var overflows = []string{
 	string(job.OverflowQueue), string(job.OverflowNewest), string(job.OverflowCancel), string(job.OverflowSkip),
 }
+
+var keeps = []string{string(job.KeepLast), string(job.KeepFirst), string(job.KeepAll)}
 
 func (f flow) concurrency(spec *concurrencySpec) {
 	if spec == nil {
@@ -242,7 +244,7 @@ func (f flow) debounce(spec *debounceSpec) {
 		}
 		f.between("max_wait", c.MaxWait, 0, longestControl, "debounce", "max_wait")
 	}
-	f.oneOf(spec.Keep, "keep", []string{string(job.KeepLast), string(job.KeepFirst), string(job.KeepAll)})
+	f.oneOf(spec.Keep, "keep", keeps)
 	f.r.controls.Debounce, f.r.debounceKey = c, f.key(spec.Key)
 }
 

@@ -12,19 +12,24 @@ import (
 	"github.com/tenterhook/tenterhook/internal/verify"
 )
 
+// nameSpec is what a rule of rules: says beside an inline one.
+type nameSpec struct {
+	Name config.Text `yaml:"name" doc:"Unique in the hook; required when the hook has more than one rule."`
+}
+
 // ruleSpec is what every rule may say beside its action.
 type ruleSpec struct {
-	Match       config.Text `yaml:"match"`
-	Retry       *retrySpec  `yaml:"retry"`
-	OnInterrupt config.Text `yaml:"on_interrupt"`
+	Match       config.Text `yaml:"match" doc:"An expression that is true or false. Names: event, payload, header(), branch, repo, … and those of let:." default:"true"`
+	Retry       *retrySpec  `yaml:"retry" doc:"Further attempts after one that failed."`
+	OnInterrupt config.Text `yaml:"on_interrupt" doc:"What a run cut off by a crash becomes. Otherwise retry when there is more than one attempt, else fail." oneof:"fail retry"`
 }
 
 type retrySpec struct {
-	Attempts *int           `yaml:"attempts"`
-	Initial  *time.Duration `yaml:"initial"`
-	Factor   *float64       `yaml:"factor"`
-	Max      *time.Duration `yaml:"max"`
-	Jitter   config.Text    `yaml:"jitter"`
+	Attempts *int           `yaml:"attempts" doc:"Attempts in all." default:"1 for commands, 5 for http"`
+	Initial  *time.Duration `yaml:"initial" doc:"The pause before the second attempt." default:"10s"`
+	Factor   *float64       `yaml:"factor" doc:"Each further pause is so many times the one before." default:"2"`
+	Max      *time.Duration `yaml:"max" doc:"The longest pause." default:"1h"`
+	Jitter   config.Text    `yaml:"jitter" doc:"full: a pause is a random part of what it could be." oneof:"full none" default:"full"`
 }
 
 // compileRules compiles rules:, or the one rule written inline in the hook's own mapping m.
@@ -56,9 +61,7 @@ func compileNamedRule(h *Hook, node config.Node, needsName bool, seen map[string
 	}
 	full := withDefaults(node, c.Defaults)
 	m := full.Map(d)
-	var s struct {
-		Name config.Text `yaml:"name"`
-	}
+	var s nameSpec
 	m.Decode(&s)
 	name := s.Name.Value
 	switch {

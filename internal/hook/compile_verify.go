@@ -58,9 +58,23 @@ func adjustPreset(h *Hook, spec *hookSpec, d *config.Diagnostics) {
 			Hint("remove scheme:, or remove provider: and describe the scheme in full")
 		return
 	}
+	if len(config.SchemaOf(h.verifier).Names()) == 0 {
+		d.Errorf(spec.Verify, "provider: %s has nothing that verify: could adjust", h.Provider.Name).Hint("remove verify:")
+		return
+	}
 	if spec.Verify.Decode(h.verifier, d) {
 		reportProblems(h.verifier, spec.Verify, d)
 	}
+}
+
+// schemeSpec is what every verify: mapping has beside the keys of its scheme.
+type schemeSpec struct {
+	Scheme config.Text `yaml:"scheme,required" doc:"How the sender proves itself."`
+}
+
+// ownSecretSpec is what a scheme inside any: or all: may have, too.
+type ownSecretSpec struct {
+	Secret []config.Secret `yaml:"secret" doc:"The secret of this scheme, where it is not the hook's."`
 }
 
 // compileScheme makes the verifier a verify: mapping describes. One inside any: or all: may have
@@ -81,9 +95,7 @@ func compileScheme(node config.Node, dir string, inside bool, d *config.Diagnost
 		return kind.New(), kind.Name
 	}
 	m := node.Map(d)
-	var s struct {
-		Scheme config.Text `yaml:"scheme,required"`
-	}
+	var s schemeSpec
 	if !m.Decode(&s) {
 		return nil, ""
 	}
@@ -97,9 +109,7 @@ func compileScheme(node config.Node, dir string, inside bool, d *config.Diagnost
 	if r, ok := v.(interface{ Resolve(dir string) }); ok {
 		r.Resolve(dir)
 	}
-	var own struct {
-		Secret []config.Secret `yaml:"secret"`
-	}
+	var own ownSecretSpec
 	if inside {
 		m.Decode(&own)
 	}

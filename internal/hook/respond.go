@@ -26,17 +26,17 @@ type answer struct {
 }
 
 type respondSpec struct {
-	Status      int                    `yaml:"status"`
-	Headers     map[string]config.Text `yaml:"headers"`
-	Body        config.Text            `yaml:"body"`
-	Wait        time.Duration          `yaml:"wait"`
-	ContentType string                 `yaml:"content_type"`
-	Ignored     *ignoredSpec           `yaml:"ignored"`
+	Status      int                    `yaml:"status" doc:"200 to 299 or 400 to 599."`
+	Headers     map[string]config.Text `yaml:"headers" doc:"Headers of the answer."`
+	Body        config.Text            `yaml:"body" doc:"Body of the answer, a template."`
+	Wait        time.Duration          `yaml:"wait" doc:"Wait so long for the jobs and answer with the first rule's output, at most 60s; else 202."`
+	ContentType string                 `yaml:"content_type" doc:"Content type of that output."`
+	Ignored     *ignoredSpec           `yaml:"ignored" doc:"The answer when no rule matched, if it is another."`
 }
 
 type ignoredSpec struct {
-	Status int         `yaml:"status"`
-	Body   config.Text `yaml:"body"`
+	Status int         `yaml:"status" doc:"200 to 299 or 400 to 599."`
+	Body   config.Text `yaml:"body" doc:"Body of the answer, a template."`
 }
 
 // longestWait keeps a waiting answer inside the server's write timeout.

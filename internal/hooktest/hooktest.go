@@ -33,36 +33,36 @@ type Test struct {
 }
 
 type testSpec struct {
-	Name     config.Text  `yaml:"name,required"`
-	Hook     config.Text  `yaml:"hook,required"`
-	Request  *requestSpec `yaml:"request"`
-	Delivery config.Text  `yaml:"delivery"`
-	At       config.Text  `yaml:"at"`
-	Expect   *expectSpec  `yaml:"expect,required"`
+	Name     config.Text  `yaml:"name,required" doc:"What is tested, in words."`
+	Hook     config.Text  `yaml:"hook,required" doc:"Name of the hook."`
+	Request  *requestSpec `yaml:"request" doc:"The request."`
+	Delivery config.Text  `yaml:"delivery" doc:"Instead of request: a file that \"tenterhook deliveries save\" wrote."`
+	At       config.Text  `yaml:"at" doc:"The time it comes at, RFC 3339; otherwise now."`
+	Expect   *expectSpec  `yaml:"expect,required" doc:"What must come of it."`
 }
 
 type requestSpec struct {
-	Method   config.Text            `yaml:"method"`
-	Path     config.Text            `yaml:"path"`
-	Query    config.Text            `yaml:"query"`
-	Headers  map[string]config.Text `yaml:"headers"`
-	Body     config.Text            `yaml:"body"`
-	BodyFile config.Text            `yaml:"body_file"`
-	IP       config.Text            `yaml:"ip"`
-	Signed   *bool                  `yaml:"signed"`
+	Method   config.Text            `yaml:"method" doc:"Otherwise the hook's own."`
+	Path     config.Text            `yaml:"path" doc:"Otherwise the hook's own."`
+	Query    config.Text            `yaml:"query" doc:"After the ?."`
+	Headers  map[string]config.Text `yaml:"headers" doc:"Headers of the request."`
+	Body     config.Text            `yaml:"body" doc:"The body."`
+	BodyFile config.Text            `yaml:"body_file" doc:"A file with the body, relative to the configuration."`
+	IP       config.Text            `yaml:"ip" doc:"The sender's address." default:"127.0.0.1"`
+	Signed   *bool                  `yaml:"signed" doc:"false: as it is, without a signature." default:"true"`
 }
 
 type expectSpec struct {
-	Status         *int                   `yaml:"status"`
-	Rules          *[]config.Text         `yaml:"rules"`
-	Event          config.Text            `yaml:"event"`
-	DeliveryKey    config.Text            `yaml:"delivery_key"`
-	Rule           config.Text            `yaml:"rule"`
-	Env            map[string]config.Text `yaml:"env"`
-	Exec           *[]config.Text         `yaml:"exec"`
-	URL            config.Text            `yaml:"url"`
-	ConcurrencyKey config.Text            `yaml:"concurrency_key"`
-	Error          config.Text            `yaml:"error"`
+	Status         *int                   `yaml:"status" doc:"Of the answer."`
+	Rules          *[]config.Text         `yaml:"rules" doc:"All rules that match, in the order of the file."`
+	Event          config.Text            `yaml:"event" doc:"The event type."`
+	DeliveryKey    config.Text            `yaml:"delivery_key" doc:"The delivery's key."`
+	Rule           config.Text            `yaml:"rule" doc:"The rule that env, exec, url and concurrency_key are about; otherwise the first that matches."`
+	Env            map[string]config.Text `yaml:"env" doc:"Variables of the command; only those named are compared."`
+	Exec           *[]config.Text         `yaml:"exec" doc:"The arguments."`
+	URL            config.Text            `yaml:"url" doc:"Where the request goes."`
+	ConcurrencyKey config.Text            `yaml:"concurrency_key" doc:"The lane."`
+	Error          config.Text            `yaml:"error" doc:"A part of what a rule could not evaluate."`
 }
 
 // savedDelivery is what a delivery: file holds, as "deliveries save" writes it.

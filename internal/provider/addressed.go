@@ -13,7 +13,7 @@ import (
 type addressed struct {
 	verify.HMAC
 
-	URL string `yaml:"url"` // without a query; "" is what the request has, with and without a port
+	URL string `yaml:"url" doc:"The hook's public address as the sender knows it, where a proxy hides it; without a query."`
 }
 
 // newAddressed signs what message makes of each form the address may have had.

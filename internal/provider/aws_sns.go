@@ -45,9 +45,9 @@ delivery off: raw messages carry no signature.`,
 
 // snsVerifier checks a signature by a certificate of Amazon's.
 type snsVerifier struct {
-	MaxAge time.Duration `yaml:"max_age"` // 0: none is asked
-	Topics []string      `yaml:"topics"`  // ARNs; none: any
-	Allow  bool          `yaml:"confirm"` // answer a SubscriptionConfirmation by confirming it
+	MaxAge time.Duration `yaml:"max_age" doc:"How old a message may be; otherwise any."`
+	Topics []string      `yaml:"topics" doc:"ARNs of the topics that are taken; otherwise any."`
+	Allow  bool          `yaml:"confirm" doc:"Answer a SubscriptionConfirmation by confirming it."`
 }
 
 func newSNS() *snsVerifier { return &snsVerifier{} }

@@ -31,7 +31,7 @@ Event: notification_type. Key: the digest of the request.`,
 
 // cloudinaryVerifier checks a plain hash, of which Cloudinary has two.
 type cloudinaryVerifier struct {
-	MaxAge time.Duration `yaml:"max_age"`
+	MaxAge time.Duration `yaml:"max_age" doc:"How old a delivery may be."`
 
 	sha1, sha256 *verify.HMAC
 }

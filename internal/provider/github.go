@@ -50,7 +50,7 @@ const (
 type githubVerifier struct {
 	// Legacy takes X-Hub-Signature, which names its hash (sha1=, sha256=, sha512=), when
 	// X-Hub-Signature-256 is absent.
-	Legacy bool `yaml:"legacy"`
+	Legacy bool `yaml:"legacy" doc:"Take X-Hub-Signature (sha1) where the better one is absent."`
 
 	current *verify.HMAC
 }

@@ -36,7 +36,7 @@ service account, and an audience.`,
 type pubsubVerifier struct {
 	verify.JWT
 
-	Email string `yaml:"email"` // the service account's
+	Email string `yaml:"email" doc:"The service account's address."`
 }
 
 func newPubSub() *pubsubVerifier {

@@ -41,11 +41,11 @@ Keys: those of ed25519; format (der; raw: both numbers of 32 bytes, one after th
 type asymmetric struct {
 	Source
 
-	Encoding  string         `yaml:"encoding"`
-	Signed    string         `yaml:"signed"`
-	Timestamp Timestamp      `yaml:"timestamp"`
-	Tolerance *time.Duration `yaml:"tolerance"` // nil: Timestamp.Tolerance
-	ID        ID             `yaml:"id"`
+	Encoding  string         `yaml:"encoding" doc:"How the signature is written." oneof:"hex hex-lower base64 base64url"`
+	Signed    string         `yaml:"signed" doc:"What is signed: {timestamp}{body}."`
+	Timestamp Timestamp      `yaml:"timestamp" doc:"Where the time of signing is."`
+	Tolerance *time.Duration `yaml:"tolerance" doc:"Short for the timestamp's."`
+	ID        ID             `yaml:"id" doc:"Where the id is that is signed as {id}."`
 }
 
 func newAsymmetric(encoding string) asymmetric {
@@ -202,7 +202,7 @@ func (e *Ed25519) CheckSecret(secret []byte) error {
 type ECDSA struct {
 	asymmetric
 
-	Format string `yaml:"format"` // der or raw
+	Format string `yaml:"format" doc:"raw: both numbers of 32 bytes, one after the other." oneof:"der raw"`
 }
 
 // NewECDSA is a DER signature of the body in base64, with nowhere to look yet.

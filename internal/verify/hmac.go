@@ -47,16 +47,16 @@ Keys: those of hmac; signed has {secret} ("{secret}{body}").`,
 type HMAC struct {
 	Source
 
-	Hash           string         `yaml:"hash"`
-	Encoding       string         `yaml:"encoding"`
-	Prefix         *string        `yaml:"prefix"` // nil: the hash's name and =, or nothing
-	SignatureKey   string         `yaml:"signature_key"`
-	List           bool           `yaml:"list"`
-	Signed         string         `yaml:"signed"`
-	Timestamp      Timestamp      `yaml:"timestamp"`
-	Tolerance      *time.Duration `yaml:"tolerance"` // nil: Timestamp.Tolerance
-	ID             ID             `yaml:"id"`
-	SecretEncoding string         `yaml:"secret_encoding"`
+	Hash           string         `yaml:"hash" doc:"The hash." oneof:"md5 sha1 sha256 sha384 sha512"`
+	Encoding       string         `yaml:"encoding" doc:"How the signature is written." oneof:"hex hex-lower base64 base64url"`
+	Prefix         *string        `yaml:"prefix" doc:"In front of the signature; otherwise the hash's name and =, or nothing."`
+	SignatureKey   string         `yaml:"signature_key" doc:"Key of the signature in a header of pairs: v1 of t=…,v1=…."`
+	List           bool           `yaml:"list" doc:"Several signatures may be listed, any may match."`
+	Signed         string         `yaml:"signed" doc:"What is signed, with {body}, {timestamp}, {id}, {method}, {url}, {path}, {query}, {header:NAME} …."`
+	Timestamp      Timestamp      `yaml:"timestamp" doc:"Where the time of signing is."`
+	Tolerance      *time.Duration `yaml:"tolerance" doc:"Short for the timestamp's."`
+	ID             ID             `yaml:"id" doc:"Where the id is that is signed as {id}."`
+	SecretEncoding string         `yaml:"secret_encoding" doc:"How the secret is written." oneof:"utf8 hex base64"`
 
 	// Separator is between the pairs that Sign writes; "" is a comma. Both kinds are read.
 	Separator string `yaml:"-"`
@@ -88,7 +88,7 @@ func NewDigest() *HMAC {
 
 // ID says which header holds the id that is signed as {id}.
 type ID struct {
-	Header string `yaml:"header"`
+	Header string `yaml:"header" doc:"Header that holds the id."`
 }
 
 // NewHMAC is SHA-256 of the body in hex, with nowhere to look yet.

@@ -35,15 +35,15 @@ equal); body_claim (the claim that holds the SHA-256 of the body in hex); url_cl
 type JWT struct {
 	Source
 
-	Algorithms []string          `yaml:"algorithms"`
-	JWKS       string            `yaml:"jwks"`
-	Issuer     string            `yaml:"issuer"`
-	Audience   string            `yaml:"audience"`
-	Claims     map[string]string `yaml:"claims"`
-	BodyClaim  string            `yaml:"body_claim"`
-	URLClaim   string            `yaml:"url_claim"`
-	Leeway     time.Duration     `yaml:"leeway"`
-	MaxAge     time.Duration     `yaml:"max_age"`
+	Algorithms []string          `yaml:"algorithms" doc:"HS256, HS384, HS512 with a secret; RS256, ES256 and others with jwks."`
+	JWKS       string            `yaml:"jwks" doc:"https address of the sender's keys."`
+	Issuer     string            `yaml:"issuer" doc:"What iss must be."`
+	Audience   string            `yaml:"audience" doc:"What aud must be or hold."`
+	Claims     map[string]string `yaml:"claims" doc:"Claims that must be there and equal."`
+	BodyClaim  string            `yaml:"body_claim" doc:"Claim that holds the SHA-256 of the body in hex."`
+	URLClaim   string            `yaml:"url_claim" doc:"Claim that holds the SHA-256 of the address in hex."`
+	Leeway     time.Duration     `yaml:"leeway" doc:"How wrong a clock may be."`
+	MaxAge     time.Duration     `yaml:"max_age" doc:"How old iat may be; otherwise any."`
 	// EmptyBody says that a request without a body has no body claim.
 	EmptyBody bool `yaml:"-"`
 

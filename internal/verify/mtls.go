@@ -25,8 +25,8 @@ sender's certificates), names (one of which the certificate must have, as a DNS 
 
 // MTLS checks the certificate that the sender's connection was made with.
 type MTLS struct {
-	CA    string   `yaml:"ca,required"`
-	Names []string `yaml:"names"`
+	CA    string   `yaml:"ca,required" doc:"PEM file: who signs the sender's certificates."`
+	Names []string `yaml:"names" doc:"Names one of which the certificate must have."`
 
 	roots *x509.CertPool
 }

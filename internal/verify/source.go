@@ -14,9 +14,9 @@ import (
 // Source says where in a request the signature or token is: in a header, a query parameter or a
 // field of the body. Exactly one of the three is set.
 type Source struct {
-	Header []string `yaml:"header"` // names; the first that is there counts, and no other
-	Query  string   `yaml:"query"`
-	Field  string   `yaml:"field"` // a.b: the member b of the member a; numbers are places in lists
+	Header []string `yaml:"header" doc:"Header that holds it, or a list tried in order."`
+	Query  string   `yaml:"query" doc:"Query parameter that holds it."`
+	Field  string   `yaml:"field" doc:"Field of the body that holds it: a.b is the member b of a."`
 }
 
 // value is what stands there, and the name of the place as errors have it.

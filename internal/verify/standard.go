@@ -27,7 +27,7 @@ const (
 // counts, never what the request says. A request with a webhook-id header is read by its webhook-
 // headers alone, any other by its svix- headers.
 type Standard struct {
-	Tolerance time.Duration `yaml:"tolerance"`
+	Tolerance time.Duration `yaml:"tolerance" doc:"How far from now the timestamp may be, past or future."`
 
 	webhookOnly bool
 }

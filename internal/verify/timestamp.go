@@ -29,12 +29,12 @@ const NoAge = time.Duration(math.MaxInt64)
 // Timestamp says where the time of signing is, and how far from now it may be, past or future.
 // What is signed is the text as it was sent.
 type Timestamp struct {
-	Header    string        `yaml:"header"`    // name, or
-	Key       string        `yaml:"key"`       // key in a header of pairs: t of t=1700000000,v1=…
-	Field     string        `yaml:"field"`     // of the body, which is signed
-	Tolerance time.Duration `yaml:"tolerance"` // the edge is inside; with unit s, parts of a second do not count
-	Unit      string        `yaml:"unit"`      // s or ms since 1970, rfc3339, http-date
-	Required  bool          `yaml:"required"`  // false: a request without one passes, if it is not signed
+	Header    string        `yaml:"header" doc:"Header that holds it."`
+	Key       string        `yaml:"key" doc:"Key in a header of pairs: t of t=…,v1=…."`
+	Field     string        `yaml:"field" doc:"Field of the signed body that holds it."`
+	Tolerance time.Duration `yaml:"tolerance" doc:"How far from now it may be, past or future."`
+	Unit      string        `yaml:"unit" doc:"How it is written." oneof:"s ms rfc3339 http-date"`
+	Required  bool          `yaml:"required" doc:"false: a request without one passes, if it is not signed."`
 }
 
 func (t *Timestamp) used() bool { return t.Header != "" || t.Key != "" || t.Field != "" }

@@ -106,7 +106,7 @@ func (*Bearer) CheckSecret(secret []byte) error { return headerSafe(secret) }
 
 // Basic checks the user and password of an Authorization header.
 type Basic struct {
-	Username string `yaml:"username,required"`
+	Username string `yaml:"username,required" doc:"The user; the secret is the password."`
 }
 
 // Verify compares the user with Username and the password with every secret.
