@@ -51,6 +51,7 @@ type grammar struct {
 	Resume     resumeCmd     `cmd:"" group:"daemon" help:"Let a paused hook or rule start again."`
 	Reload     reloadCmd     `cmd:"" group:"daemon" help:"Make the daemon read its configuration again."`
 	Completion completionCmd `cmd:"" group:"other" help:"Print a completion script for your shell."`
+	Man        manCmd        `cmd:"" group:"other" help:"Print the man page, or write one for each command."`
 	Version    versionCmd    `cmd:"" group:"other" help:"Print the version."`
 
 	Config      string      `short:"c" placeholder:"FILE" default:"${config}" help:"Configuration file (default $$TENTERHOOK_CONFIG, else hooks.yaml)."`

@@ -103,6 +103,13 @@ type jobsShowCmd struct {
 	JSON bool   `name:"json" help:"Print one JSON document."`
 }
 
+// Help is the longer text of the command.
+func (jobsShowCmd) Help() string {
+	return `Shows one job: its state and why, when it waited and ran, and its attempts.
+
+    tenterhook jobs show 384b5405`
+}
+
 // Run shows.
 func (c *jobsShowCmd) Run(e *env) error {
 	return e.reading(func(from source) error {

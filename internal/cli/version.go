@@ -11,6 +11,13 @@ type versionCmd struct {
 	JSON bool `name:"json" help:"Print one JSON document."`
 }
 
+// Help is the longer text of the command.
+func (versionCmd) Help() string {
+	return `Prints the version, the commit it was built from, and what it was built with: what a report of a fault needs.
+
+    tenterhook version --json`
+}
+
 // build is which program this is.
 type build struct {
 	Version  string `json:"version"`
