@@ -30,6 +30,7 @@ type Options struct {
 	Token   []byte       // nil: no token is configured
 	Hosts   []string     // further Host values (names without port) to answer to
 	Metrics http.Handler // served on /metrics; nil: 404
+	Feed    *Feed        // what happens; the daemon publishes and closes it. nil: nothing does
 	Log     *slog.Logger // audit lines and refusals; nil: discarded
 
 	// now and owner are replaced by tests only.
@@ -49,7 +50,10 @@ func Handler(b Backend, o Options) http.Handler {
 	if o.owner == 0 {
 		o.owner = os.Geteuid()
 	}
-	a := &api{backend: b, log: o.Log, now: o.now}
+	if o.Feed == nil {
+		o.Feed = NewFeed()
+	}
+	a := &api{backend: b, feed: o.Feed, log: o.Log, now: o.now}
 	guarded := newGate(o).wrap(a.routes(o.Metrics))
 
 	mux := http.NewServeMux()

@@ -47,6 +47,8 @@ type fake struct {
 	reload     ReloadResult
 	filter     store.Filter // the last one asked with
 	changes    []string
+	rejects    []job.Reject // newest first
+	audits     []job.AuditEntry
 }
 
 func (f *fake) Delivery(_ context.Context, id string) (job.Delivery, error) {
@@ -109,6 +111,38 @@ func (f *fake) SetPause(_ context.Context, hook, rule string, on bool) error {
 	return nil
 }
 
+func (f *fake) Rejects(_ context.Context, filter store.Filter) ([]job.Reject, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.filter = filter
+	return f.rejects[:min(len(f.rejects), filter.Limit)], f.err
+}
+
+func (f *fake) AuditLog(_ context.Context, before int64, most int) (page []job.AuditEntry, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, e := range slices.Backward(f.audits) {
+		if (before == 0 || e.N < before) && len(page) < most {
+			page = append(page, e)
+		}
+	}
+	return page, f.err
+}
+
+func (f *fake) AuditAnchor(context.Context) (job.AuditAnchor, error) { return job.AuditAnchor{}, f.err }
+
+func (f *fake) Audit(_ context.Context, e job.AuditEntry) (job.AuditEntry, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var last job.AuditAnchor
+	if n := len(f.audits); n > 0 {
+		last = job.AuditAnchor{N: f.audits[n-1].N, Hash: f.audits[n-1].Hash}
+	}
+	e.Seal(last)
+	f.audits = append(f.audits, e)
+	return e, nil
+}
+
 func (f *fake) Attempts(_ context.Context, id string) ([]job.Attempt, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -161,6 +195,13 @@ func (f *fake) Status() Status {
 	return Status{Version: "v1", PID: 7, StartedAt: Time{noon}, Config: ConfigStatus{Digest: "0123456789ab", LastReloadOK: true}, Hooks: 1}
 }
 
+// change changes what the backend has.
+func (f *fake) change(do func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	do()
+}
+
 func (f *fake) seen() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -208,6 +249,12 @@ type door struct {
 // open serves b at listen ("127.0.0.1:0" when "") until the test ends.
 func open(t *testing.T, b *fake, o Options) *door {
 	t.Helper()
+	return openWith(t, b, o, func(*http.Server) {})
+}
+
+// openWith is open with a server that is changed before it serves.
+func openWith(t *testing.T, b *fake, o Options, change func(*http.Server)) *door {
+	t.Helper()
 	if o.Listen == "" {
 		o.Listen = "127.0.0.1:0"
 	}
@@ -218,6 +265,7 @@ func open(t *testing.T, b *fake, o Options) *door {
 	log := &lockedBuffer{}
 	o.Log = slog.New(slog.NewTextHandler(log, nil))
 	s := NewServer(Handler(b, o), nil)
+	change(s)
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(l) }()
 	t.Cleanup(func() {

@@ -21,6 +21,7 @@ import (
 // api answers requests that the gate let in.
 type api struct {
 	backend Backend
+	feed    *Feed
 	log     *slog.Logger
 	now     func() time.Time
 }
@@ -46,6 +47,10 @@ func (a *api) routes(metrics http.Handler) http.Handler {
 	read("jobs/{id}/log", []string{"attempt"}, a.jobLog)
 	read("hooks", nil, a.hooks)
 	read("status", nil, a.status)
+	read("rejects", rejectFilters, a.rejects)
+	read("audit", auditFilters, a.auditLog)
+	mux.Handle("GET "+prefix+"events", a.streaming(eventFilters, a.events))
+	mux.Handle("GET "+prefix+"jobs/{id}/stream", a.streaming(nil, a.jobStream))
 	change("jobs/{id}/retry", "retry", a.retry)
 	change("jobs/{id}/cancel", "cancel", a.cancel)
 	change("deliveries/{id}/replay", "replay", a.replay(ReplayAll))
@@ -77,7 +82,7 @@ func (a *api) reading(query []string, serve func(http.ResponseWriter, *http.Requ
 }
 
 // changing wraps a route that changes something: who did what to which job, and whether it
-// worked, becomes one line of the log.
+// worked, becomes one entry of the audit log.
 func (a *api) changing(action string, serve func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, err := parseQuery(r.URL.RawQuery, nil); err != nil {
@@ -93,7 +98,7 @@ func (a *api) changing(action string, serve func(http.ResponseWriter, *http.Requ
 		if err != nil {
 			result = err.Error()
 		}
-		a.log.InfoContext(r.Context(), "audit", "action", action, "id", subject(r), "by", whoIs(r), "remote", r.RemoteAddr, "result", result)
+		a.audit(r, action, subject(r), "", result)
 	})
 }
 

@@ -36,6 +36,8 @@ type Backend interface {
 	SetPause(ctx context.Context, hook, rule string, on bool) error
 	// Replay makes new jobs of a stored delivery, as the rules decide now, and returns them.
 	Replay(ctx context.Context, id string, which ReplayOf) ([]job.Job, error)
+	// Audit appends to the audit log and returns the entry as it is kept.
+	Audit(ctx context.Context, e job.AuditEntry) (job.AuditEntry, error)
 	// Reload reads the configuration again. Problems in it are in the result, not in the error.
 	Reload(ctx context.Context) (ReloadResult, error)
 
@@ -64,6 +66,12 @@ type Reader interface {
 	Jobs(ctx context.Context, f store.Filter) ([]job.Job, error)
 	Attempts(ctx context.Context, id string) ([]job.Attempt, error)
 	FollowUps(ctx context.Context, id string) ([]job.FollowUp, error)
+	// Rejects lists refused requests by Hook, Since, Until, Cursor and Limit.
+	Rejects(ctx context.Context, f store.Filter) ([]job.Reject, error)
+	// AuditLog returns entries of the audit log, newest first: those older than number before, 0
+	// for all; most as Filter.Limit. AuditAnchor is what the oldest of them follows.
+	AuditLog(ctx context.Context, before int64, most int) ([]job.AuditEntry, error)
+	AuditAnchor(ctx context.Context) (job.AuditAnchor, error)
 }
 
 // ReloadResult says what a reload did. With a problem (not only warnings) among Problems

@@ -7,7 +7,6 @@ import (
 	"net/http"
 
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/tenterhook/tenterhook/internal/store"
 )
@@ -81,7 +80,7 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 
 // writeJSON answers with v.
 func (a *api) writeJSON(w http.ResponseWriter, r *http.Request, v any) {
-	body, err := json.Marshal(v, json.FormatNilSliceAsNull(false), json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
+	body, err := encode(v)
 	if err != nil {
 		a.fail(w, r, fmt.Errorf("encode answer: %w", err))
 		return

@@ -36,6 +36,7 @@ type kept struct {
 	deliveries []job.Delivery // newest first
 	jobs       []job.Job      // newest first
 	attempts   map[string][]job.Attempt
+	rejects    []job.Reject
 }
 
 func (k *kept) Close() error { return nil }
@@ -79,6 +80,12 @@ func (k *kept) FollowUps(context.Context, string) ([]job.FollowUp, error) { retu
 func (k *kept) Attempts(_ context.Context, id string) ([]job.Attempt, error) {
 	return k.attempts[id], nil
 }
+
+func (k *kept) Rejects(context.Context, store.Filter) ([]job.Reject, error) { return k.rejects, nil }
+
+func (k *kept) AuditLog(context.Context, int64, int) ([]job.AuditEntry, error) { return nil, nil }
+
+func (k *kept) AuditAnchor(context.Context) (job.AuditAnchor, error) { return job.AuditAnchor{}, nil }
 
 func exit(n int) *int { return &n }
 

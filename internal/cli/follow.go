@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"regexp"
-	"strconv"
 	"time"
 	"unicode/utf8"
 
@@ -76,24 +75,9 @@ func (f *follower) show(o admin.Output) error {
 	return f.print(o.Body)
 }
 
-// leftOut is the line between the head and the tail of output of which not everything is kept.
-var leftOut = regexp.MustCompile(`\n\[… (\d+) bytes left out …\]\n`)
-
-// parts are the head of kept output, how many bytes were left out behind it, and the tail: head and
-// tail are then of the same length, which tells the line from one that the job wrote.
-func parts(kept []byte) (head []byte, left int64, tail []byte) {
-	for _, at := range leftOut.FindAllSubmatchIndex(kept, -1) {
-		n, err := strconv.ParseInt(string(kept[at[2]:at[3]]), 10, 64)
-		if err == nil && at[0] == len(kept)-at[1] {
-			return kept[:at[0]], n, kept[at[1]:]
-		}
-	}
-	return kept, 0, nil
-}
-
 // print prints what kept has behind the offset.
 func (f *follower) print(kept []byte) error {
-	head, left, tail := parts(kept)
+	head, left, tail := admin.Parts(kept)
 	var out []byte
 	if f.offset < int64(len(head)) {
 		out = append(out, head[f.offset:]...)

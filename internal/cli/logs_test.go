@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strconv"
 	"testing"
 	"time"
@@ -35,6 +36,9 @@ func (g *growing) Output(_ context.Context, _ string, attempt int) (admin.Output
 	g.looks = g.looks[1:]
 	return look, nil
 }
+
+// leftOutLine stands where output was left out.
+var leftOutLine = regexp.MustCompile(`\n\[… (\d+) bytes left out …\]\n`)
 
 func TestFollow(t *testing.T) {
 	running := func(n int, body string) admin.Output {
@@ -137,7 +141,7 @@ func TestFollow_PrintsEveryByteOnceOrCountsIt(t *testing.T) {
 		rest, text := all, stdout.Bytes()
 		for len(text) > 0 {
 			piece, left := text, 0
-			at := leftOut.FindSubmatchIndex(text)
+			at := leftOutLine.FindSubmatchIndex(text)
 			if at != nil {
 				piece = text[:at[0]]
 				left, _ = strconv.Atoi(string(text[at[2]:at[3]]))

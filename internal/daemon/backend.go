@@ -65,6 +65,22 @@ func (b backend) FollowUps(ctx context.Context, id string) ([]job.FollowUp, erro
 	return b.d.store.FollowUps(ctx, id)
 }
 
+func (b backend) Rejects(_ context.Context, f store.Filter) ([]job.Reject, error) {
+	return b.d.listRejects(f)
+}
+
+func (b backend) AuditLog(ctx context.Context, before int64, most int) ([]job.AuditEntry, error) {
+	return b.d.store.AuditLog(ctx, before, most)
+}
+
+func (b backend) AuditAnchor(ctx context.Context) (job.AuditAnchor, error) {
+	return b.d.store.AuditAnchor(ctx)
+}
+
+func (b backend) Audit(ctx context.Context, e job.AuditEntry) (job.AuditEntry, error) {
+	return b.d.audit(ctx, e)
+}
+
 func (b backend) SetPause(ctx context.Context, hook, rule string, on bool) error {
 	return b.d.setPause(ctx, hook, rule, on)
 }

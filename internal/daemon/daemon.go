@@ -58,6 +58,8 @@ type Daemon struct {
 	store   *sqlite.Store
 	pool    *worker.Pool
 	paused  pauses
+	feed    *admin.Feed
+	rejects *ingress.Rejects
 	ingress *ingress.Handler
 	metrics *metrics
 	systemd notifier
@@ -77,7 +79,7 @@ type stop struct {
 // run left. It returns a *config.Diagnostics as its error when the configuration has problems.
 // Whatever it had opened is closed when it fails.
 func New(ctx context.Context, o Options) (*Daemon, error) {
-	d := &Daemon{options: o, log: o.Log, started: time.Now(), reloads: make(chan reloadRequest, 1)}
+	d := &Daemon{options: o, log: o.Log, started: time.Now(), feed: admin.NewFeed(), reloads: make(chan reloadRequest, 1)}
 	if err := d.setup(ctx); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
@@ -109,11 +111,14 @@ func (d *Daemon) setup(ctx context.Context) error {
 	if err := d.openStore(ctx); err != nil {
 		return err
 	}
+	if err := d.restoreRejects(ctx); err != nil {
+		return err
+	}
 	if err := d.listen(); err != nil {
 		return err
 	}
 	d.ingress = ingress.New(ingress.Options{
-		Hooks: d.hooks, Store: d.store, Await: awaiter{d.pool}, Full: d.pool.Full,
+		Hooks: d.hooks, Store: watched{d.store, d.feed}, Rejects: d.rejects, Await: awaiter{d.pool}, Full: d.pool.Full,
 		Proxies: d.booted.Server.Proxies, Log: d.log, Observe: d.metrics,
 	})
 	if err := d.readPauses(ctx); err != nil {
@@ -134,9 +139,8 @@ func (d *Daemon) setup(ctx context.Context) error {
 
 // openStore opens the store and the pool, which the store's writer tells of what it committed.
 func (d *Daemon) openStore(ctx context.Context) error {
-	var pool *worker.Pool
 	s, err := sqlite.Open(ctx, d.booted.Store, sqlite.Options{
-		Committed: func(jobs []jobT) { pool.Add(jobs) },
+		Committed: d.told,
 		Log:       d.log,
 	})
 	if err != nil {
@@ -154,12 +158,11 @@ func (d *Daemon) openStore(ctx context.Context) error {
 	if err != nil {
 		node = "localhost"
 	}
-	pool = worker.New(worker.Options{
-		Workers: d.booted.Workers, Store: s, Rules: d.rules, Log: d.log, Node: node,
+	d.pool = worker.New(worker.Options{
+		Workers: d.booted.Workers, Store: watched{s, d.feed}, Rules: d.rules, Log: d.log, Node: node,
 		Dirs:    action.Dirs{Run: runDir, Survive: d.booted.Store + ".survive", Log: d.logDir()},
 		Observe: d.metrics, Sweep: action.Sweep,
 	})
-	d.pool = pool
 	return nil
 }
 
@@ -286,6 +289,7 @@ func (d *Daemon) Run(ctx, quick context.Context) error {
 	background.Go(func() { d.watchSignals(ctx) })
 	background.Go(func() { d.watchdog(ctx) })
 	background.Go(func() { d.prune(ctx) })
+	background.Go(func() { d.writeRejects(ctx) })
 	background.Go(func() { d.watchStore(ctx, cancel) })
 
 	servers, err := d.serve(cancel)
@@ -328,7 +332,7 @@ func (d *Daemon) serve(cancel context.CancelCauseFunc) (*servers, error) {
 	}
 	adminServer := admin.NewServer(admin.Handler(backend{d}, admin.Options{
 		Listen: d.AdminAddr().String(), Token: d.booted.Admin.Token.Reveal(), Hosts: d.booted.Admin.Hosts,
-		Metrics: d.metrics.handler(), Log: d.log,
+		Metrics: d.metrics.handler(), Feed: d.feed, Log: d.log,
 	}), d.log)
 	bound := ingress.Bound(d.deliveries, d.options.Limits, d.booted.Server.Proxies)
 	s := &servers{deliveries: deliveries, admin: adminServer, bound: bound}
@@ -368,6 +372,7 @@ func (d *Daemon) stopServers(s *servers, quick context.Context) {
 	if err := s.bound.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 		d.log.Warn("close listener", "error", err)
 	}
+	d.feed.Close()     // its streams are requests that do not end by themselves
 	s.accepting.Wait() // from here on every connection there is has been counted
 	s.finishRequests(ctx)
 	for _, server := range []*http.Server{s.deliveries, s.admin} {

@@ -62,6 +62,8 @@ func (d *Daemon) setPause(ctx context.Context, hook, rule string, on bool) error
 	if err := d.store.SetPause(ctx, p, on); err != nil {
 		return err
 	}
+	wire := admin.PauseEvent{At: admin.Time{Time: p.Since}, Hook: hook, Rule: rule, Paused: on}
+	d.feed.Publish(admin.EventPause, hook, func(context.Context) (any, error) { return wire, nil })
 	return d.readPauses(ctx)
 }
 

@@ -96,6 +96,9 @@ func (d *Daemon) reload(trigger string) admin.ReloadResult {
 		d.log.Info("configuration is good again", "digest", result.Digest, "trigger", trigger)
 	}
 	d.metrics.reload(true)
+	if result.Changed || !last.OK || trigger != triggerWatch {
+		d.tellReload(trigger, true, result)
+	}
 	return result
 }
 
@@ -114,6 +117,7 @@ func (d *Daemon) reloadFailed(trigger string, running *Config, diagnostics *conf
 	if !last.OK && sameProblems(last.Result.Problems, result.Problems) && trigger == triggerWatch {
 		return
 	}
+	d.tellReload(trigger, false, result)
 	for _, p := range diagnostics.All() {
 		if p.Severity == config.Problem {
 			d.log.Error("reload refused", "at", fmt.Sprintf("%s:%d:%d", p.Pos.File, p.Pos.Line, p.Pos.Col), "problem", p.Message, "running", running.File.Digest, "trigger", trigger)

@@ -10,9 +10,6 @@ import (
 	"github.com/tenterhook/tenterhook/internal/worker"
 )
 
-// jobT keeps the store's callback readable where it is wired.
-type jobT = job.Job
-
 // rules shows the pool the set in force as the little it needs.
 type rules struct{ set *hook.Set }
 

@@ -149,7 +149,7 @@ func settings(spec rootSpec, file *config.File, d *config.Diagnostics) Settings 
 	s := Settings{
 		Server:    server(spec.Server, file, d),
 		Admin:     Admin{Listen: cmp.Or(spec.Admin.Listen.Value, "127.0.0.1:9001"), Token: spec.Admin.Token, Hosts: spec.Admin.Hosts},
-		Retention: store.Retention{For: 14 * 24 * time.Hour, Deliveries: 100_000},
+		Retention: store.Retention{For: 14 * 24 * time.Hour, Deliveries: 100_000, Audit: 100_000},
 		Workers:   max(4, 2*runtime.NumCPU()),
 	}
 	if path, ok := strings.CutPrefix(s.Admin.Listen, "unix:"); ok {

@@ -153,7 +153,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, hk *hook.Hook, 
 func (h *Handler) record(r *http.Request, hook string, no refusal) {
 	h.Observe.Refused(hook, no.word)
 	ip := clientIP(r, h.Proxies)
-	h.rejects.add(Reject{At: time.Now(), IP: ip.String(), Hook: hook, Status: no.status, Word: no.word, Reason: no.reason, Size: r.ContentLength})
+	h.Rejects.Add(job.Reject{At: time.Now(), IP: ip.String(), Hook: hook, Status: no.status, Error: no.word, Reason: no.reason, Size: r.ContentLength})
 	if hook == "" && no.status == http.StatusNotFound {
 		return // scanners: counted and listed, not logged
 	}

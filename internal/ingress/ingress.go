@@ -56,6 +56,7 @@ type Options struct {
 	Proxies []netip.Prefix
 	Log     *slog.Logger
 	Observe Observer
+	Rejects *Rejects // where refused requests are listed; nil: in a list of the Handler's own
 	// MemoryForBodies bounds the bytes of bodies held at once; 0 is 256 MiB.
 	MemoryForBodies int64
 }
@@ -66,7 +67,6 @@ type Handler struct {
 	stopping atomic.Bool
 	held     atomic.Int64 // bytes of bodies promised to requests in flight
 	rates    *rates
-	rejects  *Rejects
 	refusals *sampler
 }
 
@@ -77,14 +77,14 @@ func New(o Options) *Handler {
 	if o.MemoryForBodies == 0 {
 		o.MemoryForBodies = defaultBodyMemory
 	}
-	return &Handler{Options: o, rates: newRates(), rejects: newRejects(1000), refusals: newSampler(10, time.Second)}
+	if o.Rejects == nil {
+		o.Rejects = NewRejects(nil)
+	}
+	return &Handler{Options: o, rates: newRates(), refusals: newSampler(10, time.Second)}
 }
 
 // Stop makes every further delivery a 503 with Retry-After: the daemon is leaving.
 func (h *Handler) Stop() { h.stopping.Store(true) }
-
-// Rejects lists the latest refused requests, newest first.
-func (h *Handler) Rejects() []Reject { return h.rejects.list() }
 
 // ServeHTTP takes one delivery, in the fixed order: route, method, size, read, verify,
 // handshake, key, rules, one transaction, answer.

@@ -145,8 +145,8 @@ func TestRefusal_TellsTheSenderNothingAndTheLogWhy(t *testing.T) {
 	if strings.Contains(log, "hunter2") {
 		t.Error("the log repeats what the sender wrote")
 	}
-	if len(g.store.kept) != 0 || g.observe.refused["verification_failed"] != 5 || len(g.Rejects()) != 5 {
-		t.Errorf("%d kept, counted %v, %d listed", len(g.store.kept), g.observe.refused, len(g.Rejects()))
+	if len(g.store.kept) != 0 || g.observe.refused["verification_failed"] != 5 || len(g.Rejects.List()) != 5 {
+		t.Errorf("%d kept, counted %v, %d listed", len(g.store.kept), g.observe.refused, len(g.Rejects.List()))
 	}
 }
 
@@ -290,20 +290,6 @@ func (c *addressed) RemoteAddr() net.Addr {
 func (c *addressed) Close() error {
 	c.of.closed = append(c.of.closed, c.from)
 	return nil
-}
-
-func TestRejects_KeepTheNewest(t *testing.T) {
-	r := newRejects(3)
-	for i := range 5 {
-		r.add(Reject{Word: fmt.Sprint(i)})
-	}
-	var got []string
-	for _, x := range r.list() {
-		got = append(got, x.Word)
-	}
-	if fmt.Sprint(got) != "[4 3 2]" {
-		t.Errorf("listed %v", got)
-	}
 }
 
 func TestSampler_SaysHowManyItLeftOut(t *testing.T) {

@@ -82,47 +82,6 @@ func network(ip netip.Addr) netip.Prefix {
 	return p
 }
 
-// Reject is a refused request. It holds nothing of its content.
-type Reject struct {
-	At     time.Time
-	IP     string
-	Hook   string // "" when no hook has the path
-	Status int
-	Word   string // what the sender was told
-	Reason string // what it was not told
-	Size   int64  // declared length, -1 if none
-}
-
-// Rejects keeps the latest refused requests in a ring.
-type Rejects struct {
-	mu   sync.Mutex
-	ring []Reject
-	next int
-}
-
-func newRejects(size int) *Rejects { return &Rejects{ring: make([]Reject, 0, size)} }
-
-func (r *Rejects) add(x Reject) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.ring) < cap(r.ring) {
-		r.ring = append(r.ring, x)
-		return
-	}
-	r.ring[r.next] = x
-	r.next = (r.next + 1) % len(r.ring)
-}
-
-func (r *Rejects) list() []Reject {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	out := make([]Reject, 0, len(r.ring))
-	for i := range len(r.ring) {
-		out = append(out, r.ring[(r.next+len(r.ring)-1-i)%len(r.ring)])
-	}
-	return out
-}
-
 // sampler lets a number of log lines through in each period and counts the others, so that a
 // flood of refused requests cannot fill the disk with its log.
 type sampler struct {
