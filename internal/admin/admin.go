@@ -4,15 +4,16 @@
 // The door is closed by default. Who may enter depends on how they come:
 //
 //   - over a unix socket: root and the daemon's own user, as the kernel names the peer;
-//   - over TCP with a token configured: whoever sends it as "Authorization: Bearer";
+//   - over TCP with tokens configured: whoever sends one as "Authorization: Bearer", for what its
+//     scope allows;
 //   - over loopback TCP without a token: root and the daemon's own user. The kernel's table of
 //     connections (/proc/net/tcp, /proc/net/tcp6) says whose socket the other end is. A request
 //     that carries a proxy's headers is refused, because then the proxy's user would be asked;
 //   - over any other address without a token: nobody, and CheckExposure refuses to try.
 //
 // /healthz and /readyz are open. Requests whose Host is not ours are refused (DNS rebinding), so
-// are changes that a page of another origin asks for. The API lists, retries, cancels and
-// reloads; it cannot create or change commands, rules or secrets.
+// are changes that a page of another origin asks for. The API lists, retries, replays, cancels,
+// pauses, explains and reloads; it cannot create or change commands, rules or secrets.
 package admin
 
 import (
@@ -27,7 +28,8 @@ import (
 // Options is what Handler needs beside its Backend.
 type Options struct {
 	Listen  string       // as configured: decides which Host values are ours
-	Token   []byte       // nil: no token is configured
+	Token   []byte       // of scope admin; nil: none is configured
+	Tokens  []Token      // further ones
 	Hosts   []string     // further Host values (names without port) to answer to
 	Metrics http.Handler // served on /metrics; nil: 404
 	Feed    *Feed        // what happens; the daemon publishes and closes it. nil: nothing does

@@ -32,37 +32,11 @@ const prefix = "/api/v1/"
 // routes is the whole API. Only POST changes anything.
 func (a *api) routes(metrics http.Handler) http.Handler {
 	mux := http.NewServeMux()
-	read := func(path string, query []string, serve func(http.ResponseWriter, *http.Request, url.Values)) {
-		mux.Handle("GET "+prefix+path, a.reading(query, serve))
+	for _, route := range a.table() {
+		mux.Handle(route.method+" "+prefix+route.path, a.needs(route.scope, route.handler))
 	}
-	change := func(path, action string, serve func(http.ResponseWriter, *http.Request) error) {
-		mux.Handle("POST "+prefix+path, a.changing(action, serve))
-	}
-	read("deliveries", deliveryFilters, a.deliveries)
-	read("deliveries/{id}", nil, a.delivery)
-	read("deliveries/{id}/body", nil, a.deliveryBody)
-	read("jobs", jobFilters, a.jobs)
-	read("jobs/{id}", nil, a.job)
-	read("jobs/{id}/output", []string{"attempt"}, a.jobOutput)
-	read("jobs/{id}/log", []string{"attempt"}, a.jobLog)
-	read("hooks", nil, a.hooks)
-	read("status", nil, a.status)
-	read("rejects", rejectFilters, a.rejects)
-	read("audit", auditFilters, a.auditLog)
-	mux.Handle("GET "+prefix+"events", a.streaming(eventFilters, a.events))
-	mux.Handle("GET "+prefix+"jobs/{id}/stream", a.streaming(nil, a.jobStream))
-	change("jobs/{id}/retry", "retry", a.retry)
-	change("jobs/{id}/cancel", "cancel", a.cancel)
-	change("deliveries/{id}/replay", "replay", a.replay(ReplayAll))
-	change("deliveries/{id}/replay/failed", "replay", a.replay(ReplayFailed))
-	change("deliveries/{id}/replay/missing", "replay", a.replay(ReplayMissing))
-	change("hooks/{hook}/pause", "pause", a.pausing(true))
-	change("hooks/{hook}/resume", "resume", a.pausing(false))
-	change("hooks/{hook}/rules/{rule}/pause", "pause", a.pausing(true))
-	change("hooks/{hook}/rules/{rule}/resume", "resume", a.pausing(false))
-	change("reload", "reload", a.reload)
 	if metrics != nil {
-		mux.Handle("GET /metrics", metrics)
+		mux.Handle("GET /metrics", a.needs(ScopeRead, metrics))
 	}
 	return problemsFor(mux)
 }

@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
@@ -17,10 +16,9 @@ import (
 
 // gate decides who may use the API. It is the only place that does.
 type gate struct {
-	digest [sha256.Size]byte // of the token
-	token  bool              // one is configured
-	hosts  []string          // lower case, no port
-	owner  int               // the uid that may enter beside root
+	passes []pass   // the tokens; with none, who has the right uid may enter
+	hosts  []string // lower case, no port
+	owner  int      // the uid that may enter beside root
 	tries  *tries
 	cross  *http.CrossOriginProtection
 	log    *slog.Logger
@@ -29,11 +27,8 @@ type gate struct {
 
 func newGate(o Options) *gate {
 	g := &gate{
-		hosts: []string{"localhost", "127.0.0.1", "::1"},
-		owner: o.owner, tries: newTries(), cross: http.NewCrossOriginProtection(), log: o.Log, now: o.now,
-	}
-	if len(o.Token) > 0 {
-		g.token, g.digest = true, sha256.Sum256(o.Token)
+		hosts:  []string{"localhost", "127.0.0.1", "::1"},
+		passes: passes(o), owner: o.owner, tries: newTries(), cross: http.NewCrossOriginProtection(), log: o.Log, now: o.now,
 	}
 	if host, _, err := net.SplitHostPort(o.Listen); err == nil && host != "" {
 		g.hosts = append(g.hosts, hostName(host))
@@ -64,7 +59,7 @@ func (g *gate) wrap(next http.Handler) http.Handler {
 			g.refuse(w, r, err)
 			return
 		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), whoKey{}, who)))
+		next.ServeHTTP(w, r.WithContext(who.in(r.Context())))
 	})
 }
 
@@ -94,16 +89,16 @@ func (g *gate) refuse(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 // admit returns who asks, or why they may not.
-func (g *gate) admit(r *http.Request, peer peer) (who string, err error) {
+func (g *gate) admit(r *http.Request, peer peer) (who visitor, err error) {
 	switch {
 	case peer.unix:
 		return g.admitUser(peer.uid())
-	case g.token:
+	case len(g.passes) > 0:
 		return g.admitToken(r)
 	}
 	for _, name := range proxyHeaders {
 		if len(r.Header.Values(name)) > 0 {
-			return "", errProxied
+			return visitor{}, errProxied
 		}
 	}
 	return g.admitUser(peer.uid())
@@ -113,34 +108,40 @@ func (g *gate) admit(r *http.Request, peer peer) (who string, err error) {
 // proxy's, and says nothing about who asks.
 var proxyHeaders = []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip"}
 
-func (g *gate) admitUser(uid int, err error) (string, error) {
+func (g *gate) admitUser(uid int, err error) (visitor, error) {
 	if err != nil {
-		return "", fmt.Errorf("%w: %w", errPeer, err)
+		return visitor{}, fmt.Errorf("%w: %w", errPeer, err)
 	}
 	if uid != 0 && uid != g.owner {
-		return "", fmt.Errorf("%w: uid %d", errPeer, uid)
+		return visitor{}, fmt.Errorf("%w: uid %d", errPeer, uid)
 	}
-	return fmt.Sprintf("uid %d", uid), nil
+	return visitor{fmt.Sprintf("uid %d", uid), ScopeAdmin}, nil
 }
 
-// admitToken compares digests, so that neither the length nor a common beginning can be timed.
-func (g *gate) admitToken(r *http.Request) (string, error) {
+// admitToken compares digests, all of them, so that neither the length nor a common beginning
+// can be timed.
+func (g *gate) admitToken(r *http.Request) (visitor, error) {
 	from := remoteIP(r)
 	given := r.Header.Values("Authorization")
 	if len(given) == 0 {
-		return "", errNoToken
+		return visitor{}, errNoToken
 	}
 	if !g.tries.allowed(from, g.now()) {
-		return "", errTooMany
+		return visitor{}, errTooMany
 	}
 	scheme, token, _ := strings.Cut(given[0], " ")
 	digest := sha256.Sum256([]byte(token))
-	right := subtle.ConstantTimeCompare(digest[:], g.digest[:]) == 1
-	if len(given) != 1 || !strings.EqualFold(scheme, "Bearer") || !right {
-		g.tries.failed(from, g.now())
-		return "", errToken
+	found := -1
+	for i := range g.passes {
+		if subtle.ConstantTimeCompare(digest[:], g.passes[i].digest[:]) == 1 {
+			found = i
+		}
 	}
-	return "token", nil
+	if len(given) != 1 || !strings.EqualFold(scheme, "Bearer") || found < 0 {
+		g.tries.failed(from, g.now())
+		return visitor{}, errToken
+	}
+	return g.passes[found].visitor, nil
 }
 
 // ourHost reports whether the request was meant for this listener: a name of ours, or the very
@@ -175,12 +176,4 @@ func remoteIP(r *http.Request) netip.Addr {
 		return netip.Addr{}
 	}
 	return addr.Addr().Unmap()
-}
-
-type whoKey struct{}
-
-// whoIs names who the gate let in, for the audit line.
-func whoIs(r *http.Request) string {
-	who, _ := r.Context().Value(whoKey{}).(string)
-	return who
 }

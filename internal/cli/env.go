@@ -67,6 +67,10 @@ func (e *env) settings() (settings, error) {
 	var in struct {
 		Listen string        `yaml:"listen"`
 		Token  config.Secret `yaml:"token"`
+		Tokens []struct {
+			Token config.Secret `yaml:"token"`
+			Scope string        `yaml:"scope"`
+		} `yaml:"tokens"`
 	}
 	in.Listen = defaultListen
 	decodeSome(file.Root.Find("admin"), &in, d)
@@ -80,6 +84,13 @@ func (e *env) settings() (settings, error) {
 		return settings{}, said(exitConfig)
 	}
 	s := settings{listen: in.Listen, token: string(in.Token.Reveal())}
+	for _, scope := range admin.Scopes { // without admin.token, the one that may do the most
+		for _, t := range in.Tokens {
+			if admin.Scope(t.Scope) == scope && len(in.Token.Reveal()) == 0 {
+				s.token = string(t.Token.Reveal())
+			}
+		}
+	}
 	if path, ok := strings.CutPrefix(s.listen, "unix:"); ok {
 		s.listen = "unix:" + within(file.Dir, path)
 	}

@@ -331,7 +331,7 @@ func (d *Daemon) serve(cancel context.CancelCauseFunc) (*servers, error) {
 		deliveries.TLSConfig = d.askForCertificates(tlsConfig)
 	}
 	adminServer := admin.NewServer(admin.Handler(backend{d}, admin.Options{
-		Listen: d.AdminAddr().String(), Token: d.booted.Admin.Token.Reveal(), Hosts: d.booted.Admin.Hosts,
+		Listen: d.AdminAddr().String(), Token: d.booted.Admin.Token.Reveal(), Tokens: d.booted.Admin.Tokens, Hosts: d.booted.Admin.Hosts,
 		Metrics: d.metrics.handler(), Feed: d.feed, Log: d.log,
 	}), d.log)
 	bound := ingress.Bound(d.deliveries, d.options.Limits, d.booted.Server.Proxies)

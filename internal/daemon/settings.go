@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tenterhook/tenterhook/internal/admin"
 	"github.com/tenterhook/tenterhook/internal/config"
 	"github.com/tenterhook/tenterhook/internal/hook"
 	"github.com/tenterhook/tenterhook/internal/hooktest"
@@ -41,11 +42,12 @@ type Server struct {
 type Admin struct {
 	Listen string
 	Token  config.Secret
-	Hosts  []string // further Host names it answers to
+	Tokens []admin.Token // beside Token, of narrower scopes
+	Hosts  []string      // further Host names it answers to
 }
 
-// HasToken reports whether a token is configured.
-func (a Admin) HasToken() bool { return len(a.Token.Reveal()) > 0 }
+// HasToken reports whether any token is configured.
+func (a Admin) HasToken() bool { return len(a.Token.Reveal()) > 0 || len(a.Tokens) > 0 }
 
 // Config is one whole configuration: the file, what it says, and its hooks.
 type Config struct {
@@ -91,8 +93,15 @@ type tlsSpec struct {
 
 type adminSpec struct {
 	Listen config.Text   `yaml:"listen" doc:"Address of API, /metrics, /healthz and /readyz: host:port or unix:/path." default:"127.0.0.1:9001"`
-	Token  config.Secret `yaml:"token" doc:"Required where other machines can reach the admin side."`
+	Token  config.Secret `yaml:"token" doc:"Required where other machines can reach the admin side. It may do everything."`
+	Tokens []tokenSpec   `yaml:"tokens" doc:"Further tokens, each for one scope."`
 	Hosts  []string      `yaml:"hosts" doc:"Further Host names it answers to."`
+}
+
+type tokenSpec struct {
+	Name  config.Text   `yaml:"name,required" doc:"Who it is for: the audit log says so."`
+	Token config.Secret `yaml:"token,required" doc:"The token itself."`
+	Scope config.Text   `yaml:"scope,required" doc:"read lists and shows, run also replays, retries, cancels and pauses, admin may do everything." oneof:"read run admin"`
 }
 
 type storeSpec struct {
@@ -148,7 +157,7 @@ func compile(file *config.File, exposed bool, d *config.Diagnostics) *Config {
 func settings(spec rootSpec, file *config.File, d *config.Diagnostics) Settings {
 	s := Settings{
 		Server:    server(spec.Server, file, d),
-		Admin:     Admin{Listen: cmp.Or(spec.Admin.Listen.Value, "127.0.0.1:9001"), Token: spec.Admin.Token, Hosts: spec.Admin.Hosts},
+		Admin:     Admin{Listen: cmp.Or(spec.Admin.Listen.Value, "127.0.0.1:9001"), Token: spec.Admin.Token, Tokens: tokens(spec.Admin, d), Hosts: spec.Admin.Hosts},
 		Retention: store.Retention{For: 14 * 24 * time.Hour, Deliveries: 100_000, Audit: 100_000},
 		Workers:   max(4, 2*runtime.NumCPU()),
 	}
@@ -174,6 +183,38 @@ func settings(spec rootSpec, file *config.File, d *config.Diagnostics) Settings 
 		}
 	}
 	return s
+}
+
+// mostTokens bounds admin.tokens: each is compared with what somebody sends.
+const mostTokens = 100
+
+// tokens are the admin side's further tokens, each with a name and a value of its own.
+func tokens(spec adminSpec, d *config.Diagnostics) (all []admin.Token) {
+	names, values := map[string]bool{}, map[string]bool{string(spec.Token.Reveal()): true}
+	for i, t := range spec.Tokens {
+		scope := admin.Scope(t.Scope.Value)
+		switch {
+		case i >= mostTokens:
+			d.Errorf(t.Name, "admin.tokens has %d tokens, at most %d can be", len(spec.Tokens), mostTokens)
+			return all
+		case t.Name.Value == "" || t.Scope.Value == "" || len(t.Token.Reveal()) == 0:
+			continue // said already
+		case !slices.Contains(admin.Scopes, scope):
+			d.Errorf(t.Scope, "scope is read, run or admin, found %q", t.Scope.Value).
+				Hint("read lists and shows, run also replays, retries, cancels and pauses, admin may do everything")
+		case names[t.Name.Value]:
+			d.Errorf(t.Name, "two tokens have the name %q: the audit log could not tell them apart", t.Name.Value)
+		case values[string(t.Token.Reveal())]:
+			d.Errorf(t.Token, "the token %q has the value of another one: nobody could say whose it is", t.Name.Value)
+		}
+		names[t.Name.Value], values[string(t.Token.Reveal())] = true, true
+		all = append(all, admin.Token{Name: t.Name.Value, Secret: t.Token.Reveal(), Scope: scope})
+	}
+	return all
+}
+
+func sameToken(a, b admin.Token) bool {
+	return a.Name == b.Name && a.Scope == b.Scope && string(a.Secret) == string(b.Secret)
 }
 
 // firstWritten is the place of the first text that the file has, else the file's.
@@ -284,6 +325,7 @@ func (s Settings) needRestart(next Settings) []string {
 	add("server.drain", s.Server.Drain != next.Server.Drain)
 	add("admin.listen", s.Admin.Listen != next.Admin.Listen)
 	add("admin.token", string(s.Admin.Token.Reveal()) != string(next.Admin.Token.Reveal()))
+	add("admin.tokens", !slices.EqualFunc(s.Admin.Tokens, next.Admin.Tokens, sameToken))
 	add("admin.hosts", !slices.Equal(s.Admin.Hosts, next.Admin.Hosts))
 	add("store.url", s.Store != next.Store)
 	add("store.retention", s.Retention != next.Retention)
