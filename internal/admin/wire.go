@@ -73,7 +73,18 @@ type DeliveryDetail struct {
 	Headers  map[string][]string `json:"headers"`
 	Withheld []string            `json:"withheld"` // headers that carried a signature or secret: not kept
 	Params   map[string]string   `json:"params"`
-	Rules    []job.RuleVerdict   `json:"rules"`
+	Rules    []RuleVerdict       `json:"rules"`
+}
+
+// RuleVerdict is what one rule said of a delivery when it arrived, and the values that decided,
+// whatever the configuration says since.
+type RuleVerdict struct {
+	Rule    string          `json:"rule"`
+	Verdict job.Verdict     `json:"verdict"`
+	Error   string          `json:"error"`
+	Match   string          `json:"match"`  // its condition then; "" is always
+	Values  []job.RuleValue `json:"values"` // of the condition's parts that were evaluated, in source order
+	Cut     bool            `json:"cut"`    // there were more values than are kept
 }
 
 // Job is one rule that matched one delivery.
@@ -248,8 +259,16 @@ func NewDeliveryDetail(d *job.Delivery) DeliveryDetail {
 	}
 	return DeliveryDetail{
 		Delivery: NewDelivery(d), Query: d.Query, Headers: header,
-		Withheld: d.Withheld, Params: d.Params, Rules: d.Verdicts,
+		Withheld: d.Withheld, Params: d.Params, Rules: newRuleVerdicts(d.Verdicts),
 	}
+}
+
+func newRuleVerdicts(verdicts []job.RuleVerdict) []RuleVerdict {
+	out := make([]RuleVerdict, len(verdicts))
+	for i, v := range verdicts {
+		out[i] = RuleVerdict(v)
+	}
+	return out
 }
 
 // NewJob is the wire form of j.

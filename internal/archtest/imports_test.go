@@ -32,7 +32,7 @@ var mayImport = map[string][]string{
 	"internal/expression":      {"internal/request"},
 	"internal/verify":          {"internal/request"},
 	"internal/store/sqlite":    {"internal/store", "internal/store/codec", "internal/job", "internal/crashpoint"},
-	"internal/store/codec":     {},
+	"internal/store/codec":     {"internal/job"},
 	"internal/store/storetest": {"internal/store", "internal/job"},
 	"internal/store":           {"internal/job"},
 	"internal/request":         {},

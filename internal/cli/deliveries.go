@@ -210,8 +210,8 @@ func (e *env) headers(d *admin.DeliveryDetail) {
 	}
 }
 
-// decision shows what each rule said.
-func (e *env) decision(rules []job.RuleVerdict) {
+// decision shows what each rule said when the delivery arrived, and the values that decided.
+func (e *env) decision(rules []admin.RuleVerdict) {
 	if len(rules) == 0 {
 		return
 	}
@@ -221,18 +221,14 @@ func (e *env) decision(rules []job.RuleVerdict) {
 		width = max(width, len(r.Rule))
 	}
 	for _, r := range rules {
-		style, words := faint, "no match"
-		switch r.Verdict {
-		case job.Match:
-			style, words = green, "match"
-		case job.Error:
-			style, words = red, "error"
-		}
-		line := fmt.Sprintf("  %-*s  %s", width, printable(r.Rule), e.out.paint(style, words))
-		if r.Error != "" {
+		line := fmt.Sprintf("  %-*s  %s", width, printable(r.Rule), e.verdict(r.Verdict))
+		if r.Error != "" && len(r.Values) == 0 {
 			line += ": " + printable(r.Error)
 		}
 		fmt.Fprintln(e.stdout, line)
+		if len(r.Values) > 0 {
+			e.condition("", r.Values, r.Error, r.Cut)
+		}
 	}
 }
 

@@ -14,16 +14,19 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tenterhook/tenterhook/internal/admin"
 	"github.com/tenterhook/tenterhook/internal/daemon"
 	"github.com/tenterhook/tenterhook/internal/hook"
 	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/request"
+	"github.com/tenterhook/tenterhook/internal/store"
 )
 
 // explainCmd is "explain".
 type explainCmd struct {
 	Delivery string `arg:"" optional:"" help:"Id of a stored delivery."`
 	Request  string `placeholder:"FILE" help:"Request to explain instead: a JSON file with method, url, headers and body or body_base64; - is standard input."`
+	Recorded bool   `help:"What was decided when the delivery arrived, as it was recorded with it, whatever the configuration says now."`
 	At       string `placeholder:"TIME" help:"The clock, for signatures with a time: RFC 3339 or seconds since 1970. Default: now."`
 	JSON     bool   `name:"json" help:"Print one JSON document."`
 }
@@ -32,25 +35,19 @@ type explainCmd struct {
 func (explainCmd) Help() string {
 	return `Says what the hooks would do with a request, and why: its verification, its delivery key, each rule's verdict with the values that decided it, and what would run. Nothing is run, and --request needs no daemon.
 
-  tenterhook explain --request request.json
-  tenterhook explain 019b2c7e`
+Of a stored delivery it says what the configuration makes of it now. --recorded says what was decided when it arrived: that is kept with the delivery, with the condition of each rule as it was, so it answers after the configuration has changed or is broken.
+
+Examples:
+
+    tenterhook explain --request request.json
+    tenterhook explain 3f9a2b1c
+    tenterhook explain 3f9a2b1c --recorded
+`
 }
 
 // Run explains.
 func (c explainCmd) Run(e *env) error {
-	conf, err := e.load()
-	if err != nil {
-		return err
-	}
-	var x hook.Explanation
-	switch {
-	case (c.Request == "") == (c.Delivery == ""):
-		return misuse(errors.New("explain wants the id of a delivery, or --request FILE"))
-	case c.Request != "":
-		x, err = c.explainRequest(e, conf)
-	default:
-		x, err = c.explainDelivery(e, conf)
-	}
+	x, err := c.explain(e)
 	if err != nil {
 		return err
 	}
@@ -59,6 +56,28 @@ func (c explainCmd) Run(e *env) error {
 	}
 	printExplanation(e, x)
 	return nil
+}
+
+func (c explainCmd) explain(e *env) (hook.Explanation, error) {
+	switch {
+	case (c.Request == "") == (c.Delivery == ""):
+		return hook.Explanation{}, misuse(errors.New("explain wants the id of a delivery, or --request FILE"))
+	case c.Recorded && c.Request != "":
+		return hook.Explanation{}, misuse(errors.New("--recorded is for a stored delivery: of a request file nothing was recorded"))
+	case c.Recorded:
+		return c.explainRecorded(e)
+	}
+	conf, err := e.load()
+	if err != nil {
+		if c.Delivery != "" {
+			e.say("%s --recorded says what was decided when it arrived, and needs no configuration that is whole", e.err.paint(faint, "hint:"))
+		}
+		return hook.Explanation{}, err
+	}
+	if c.Request != "" {
+		return c.explainRequest(e, conf)
+	}
+	return c.explainStored(e, conf)
 }
 
 // requestFile is what --request reads.
@@ -179,82 +198,63 @@ func paths(conf *daemon.Config) string {
 	return strings.Join(all, ", ")
 }
 
-// explainDelivery explains a stored delivery by the configuration as it is now.
-func (c explainCmd) explainDelivery(e *env, conf *daemon.Config) (hook.Explanation, error) {
-	var x hook.Explanation
-	err := e.reading(func(s source) error {
-		id, err := deliveryID(e.ctx, s, c.Delivery)
+// explainStored explains a stored delivery by the configuration as it is now.
+func (c explainCmd) explainStored(e *env, conf *daemon.Config) (x hook.Explanation, err error) {
+	err = e.reading(func(s source) error {
+		d, err := c.delivery(e, s)
 		if err != nil {
 			return err
 		}
-		detail, err := s.Delivery(e.ctx, id)
-		if err != nil {
-			return err
-		}
-		body, err := s.Body(e.ctx, id)
-		if err != nil {
-			return err
-		}
-		h := conf.Hooks.Hook(detail.Hook)
+		h := conf.Hooks.Hook(d.Hook)
 		if h == nil {
-			return fail(fmt.Errorf("hook %q of the delivery is no longer configured", detail.Hook))
+			return fail(fmt.Errorf("hook %q of the delivery is no longer configured", d.Hook), "--recorded says what was decided when it arrived")
 		}
-		x = h.ExplainStored(&job.Delivery{
-			ID: detail.ID, Hook: detail.Hook, Key: detail.Key, Event: detail.Event, ReceivedAt: detail.ReceivedAt.Time, Method: detail.Method,
-			Path: detail.Path, Query: detail.Query, IP: detail.IP, Header: detail.Headers, Params: detail.Params, Body: body, Secret: detail.Secret,
-		})
+		if d.Body, err = s.Body(e.ctx, d.ID); err != nil {
+			return err
+		}
+		x = h.ExplainStored(&d)
 		return nil
 	})
 	return x, err
 }
 
-// printExplanation writes it for people.
-func printExplanation(e *env, x hook.Explanation) {
-	verified := e.out.paint(green, "verified")
-	switch {
-	case !x.Verified:
-		verified = e.out.paint(red, "refused (401)") + ": " + printable(x.Reason)
-	case x.Secret >= 0:
-		verified += fmt.Sprintf(" by secret %d", x.Secret)
-	}
-	rows := [][2]string{{"hook", x.Hook}, {"delivery key", x.DeliveryKey}, {"event", x.Event}}
-	if x.PayloadError != "" {
-		rows = append(rows, [2]string{"payload", x.PayloadError})
-	}
-	fmt.Fprintln(e.stdout, verified)
-	facts(e.stdout, e.out, rows...)
-	if x.Handshake != nil {
-		fmt.Fprintf(e.stdout, "\nhandshake, answered %d %s\n", x.Handshake.Status, printable(x.Handshake.Body))
-	}
-	for _, r := range x.Rules {
-		printRule(e, r)
-	}
+// explainRecorded says what was decided when a delivery arrived.
+func (c explainCmd) explainRecorded(e *env) (x hook.Explanation, err error) {
+	err = e.reading(func(s source) error {
+		d, err := c.delivery(e, s)
+		if err != nil {
+			return err
+		}
+		found, _, err := s.Jobs(e.ctx, store.Filter{Delivery: d.ID, Limit: admin.MaxLimit})
+		if err != nil {
+			return err
+		}
+		var jobs []job.Job // newest first, so that the first of each rule comes last
+		for _, j := range found {
+			jobs = append(jobs, job.Job{Rule: j.Rule, ConcurrencyKey: j.ConcurrencyKey})
+		}
+		x = hook.ExplainRecorded(&d, jobs)
+		return nil
+	})
+	return x, err
 }
 
-func printRule(e *env, r hook.RuleExplanation) {
-	how := map[job.Verdict]style{job.Match: green, job.NoMatch: faint, job.Error: red}[r.Verdict]
-	fmt.Fprintf(e.stdout, "\n%s  %s\n", e.out.paint(bold, "rule "+printable(r.Rule)), e.out.paint(how, string(r.Verdict)))
-	if r.Error != "" {
-		fmt.Fprintf(e.stdout, "  %s\n", e.out.paint(red, printable(r.Error)))
+// delivery reads the delivery that is meant, without its body.
+func (c explainCmd) delivery(e *env, s source) (job.Delivery, error) {
+	id, err := deliveryID(e.ctx, s, c.Delivery)
+	if err != nil {
+		return job.Delivery{}, err
 	}
-	for _, v := range r.Values {
-		shown := "error: " + v.Error
-		if v.Error == "" {
-			text, err := json.Marshal(v.Value)
-			shown = string(text)
-			if err != nil {
-				shown = fmt.Sprint(v.Value)
-			}
-		}
-		fmt.Fprintf(e.stdout, "  %s = %s\n", printable(v.Expr), printable(shown))
+	detail, err := s.Delivery(e.ctx, id)
+	if err != nil {
+		return job.Delivery{}, err
 	}
-	if r.ConcurrencyKey != "" {
-		fmt.Fprintf(e.stdout, "  concurrency key %s\n", printable(r.ConcurrencyKey))
+	d := job.Delivery{
+		ID: detail.ID, Hook: detail.Hook, Key: detail.Key, Event: detail.Event, ReceivedAt: detail.ReceivedAt.Time, Method: detail.Method,
+		Path: detail.Path, Query: detail.Query, IP: detail.IP, Header: detail.Headers, Params: detail.Params, Secret: detail.Secret,
 	}
-	if r.Action != nil {
-		text, err := json.MarshalIndent(r.Action, "  ", "  ")
-		if err == nil {
-			fmt.Fprintf(e.stdout, "  would run %s\n", printableText(string(text)))
-		}
+	for _, r := range detail.Rules {
+		d.Verdicts = append(d.Verdicts, job.RuleVerdict(r))
 	}
+	return d, nil
 }

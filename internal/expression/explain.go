@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/vm"
 )
 
-// Value is a part of an expression, as it was written, and what it came to. Value is bounded
-// and can be written as JSON: what was too large is text that says how it begins.
+// Value is a part of an expression, as it was written, and what it came to, which may be a part
+// of the payload and must not be changed.
 type Value struct {
 	Expr  string
 	Value any
@@ -27,6 +28,16 @@ type explanation struct {
 	root  ast.Node
 	notes []noteSite
 	loops []loopSite
+	inner map[ast.Node]bool // sides of a longer chain of and, or of or: its other sides say it all
+	parts []piece           // in source order; of two that begin at the same place, the shorter comes first
+}
+
+// piece is what an explanation can show, found once: a note, or the element that decided a loop.
+type piece struct {
+	from, to int
+	text     string // of an element, the list's
+	note     int    // -1: an element
+	loop     int
 }
 
 // noteSite is a part whose value is noted, in a loop or not (-1).
@@ -41,13 +52,51 @@ type loopSite struct {
 }
 
 func (p *Program) compileExplanation() *explanation {
-	e := &explanation{root: body(p.root)}
+	e := &explanation{root: body(p.root), inner: map[ast.Node]bool{}}
+	e.findInner(p.root)
 	code, err := generate(p.source, newGuard(p.scope, e).rewrite(p.root))
 	if err != nil {
 		return nil // it was compiled without notes, so this does not happen
 	}
 	e.code = code
+	e.place(newSpans(p.source))
 	return e
+}
+
+// joins is && or || for a node that joins conditions, however it is written.
+func joins(n ast.Node) string {
+	binary, ok := n.(*ast.BinaryNode)
+	switch {
+	case !ok:
+		return ""
+	case binary.Operator == "&&" || binary.Operator == "and":
+		return "&&"
+	case binary.Operator == "||" || binary.Operator == "or":
+		return "||"
+	}
+	return ""
+}
+
+func (e *explanation) findInner(n ast.Node) {
+	for _, child := range children(n) {
+		if j := joins(n); j != "" && joins(child) == j {
+			e.inner[child] = true
+		}
+		e.findInner(child)
+	}
+}
+
+// place finds where each part was written.
+func (e *explanation) place(spans *spans) {
+	for i, site := range e.notes {
+		from, to := spans.of(site.node)
+		e.parts = append(e.parts, piece{from, to, spans.text(site.node), i, -1})
+	}
+	for i, site := range e.loops {
+		from, to := spans.of(site.node.Arguments[0])
+		e.parts = append(e.parts, piece{from, to + 1, listText(spans, site.node.Arguments[0]), -1, i})
+	}
+	slices.SortStableFunc(e.parts, func(a, b piece) int { return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.to, b.to)) })
 }
 
 // body is what an expression comes to, after what it defines.
@@ -82,8 +131,7 @@ func (e *explanation) wants(n ast.Node) bool {
 	case *ast.UnaryNode:
 		return n != e.root && !isLiteral(n)
 	case *ast.BinaryNode:
-		isSides := n.Operator == "&&" || n.Operator == "||" || n.Operator == "and" || n.Operator == "or"
-		return n.Operator != ".." && !(isSides && n == e.root)
+		return n.Operator != ".." && !(joins(n) != "" && n == e.root) && !e.inner[n]
 	}
 	return false
 }
@@ -184,76 +232,96 @@ func (t *trace) decided(loop int) bool {
 	return l.decided && l.around == t.turnOf(site.around) && t.shows(site.around)
 }
 
-// Explain evaluates the expression again, within the same bounds, and returns the parts that
+// Explain evaluates the expression like Value, in the same bounds, and also returns the parts that
 // were evaluated, with what they came to: names, operands, function calls, each side of and, or
 // and not, and the element that decided any, all, none, one or find, with the parts of the
 // condition for it. They come in source order; of two that begin at the same place, the shorter
 // comes first. What was not evaluated, because the other side had decided, is not there.
-func (p *Program) Explain(in *Input) []Value {
+func (p *Program) Explain(in *Input) (any, []Value, error) {
 	e := p.explained()
 	if e == nil {
-		return nil
+		v, err := p.Value(in)
+		return v, nil, err
 	}
-	b := &budget{trace: newTrace(e)}
-	b.reset(in, maxTime, errTime)
-	_, err := b.run(e.code)
-	return p.gather(b, err)
+	t := newTrace(e)
+	v, late, err := p.runTraced(in, t)
+	if late { // noting has its price in long loops, and must not decide
+		v, err = p.Value(in)
+	}
+	return v, p.gather(t, err), err
 }
 
-// placed is a value and where its part is in the source.
-type placed struct {
-	from, to int
-	Value
+// maxTraced is the time for a run that notes, before it is left for one that does not.
+const maxTraced = 10 * time.Millisecond
+
+func (p *Program) runTraced(in *Input, t *trace) (v any, late bool, err error) {
+	b := in.begin()
+	b.left = maxTraced
+	b.trace = t
+	defer func() { b.trace = nil }()
+	v, err = p.runCode(b, t.sites.code)
+	return v, b.exceeded != nil, err
 }
 
-func (p *Program) gather(b *budget, failure error) []Value {
-	t, spans := b.trace, newSpans(p.source)
-	var found []placed
-	for i, n := range t.notes {
-		site := t.sites.notes[i]
-		if n.known && n.turn == t.turnOf(site.loop) && t.shows(site.loop) {
-			from, to := spans.of(site.node)
-			found = append(found, placed{from, to, Value{Expr: spans.text(site.node), Value: bounded(n.value, maxShown)}})
-		}
+// ExplainBool evaluates a condition like Bool, and explains it like Explain.
+func (p *Program) ExplainBool(in *Input) (bool, []Value, error) {
+	v, values, err := p.Explain(in)
+	if err != nil {
+		return false, values, err
 	}
-	for i, l := range t.loops {
-		if t.decided(i) {
-			over := t.sites.loops[i].node.Arguments[0]
-			from, to := spans.of(over)
-			found = append(found, placed{from, to + 1, Value{Expr: elementText(spans, over, l.index), Value: bounded(l.element, maxShown)}})
-		}
-	}
-	if failure != nil {
-		var eval *EvalError
-		if err := p.evalError(b, failure); errors.As(err, &eval) {
-			to := eval.Offset + eval.Width
-			found = append(found, placed{eval.Offset, to, Value{Expr: cut(p.source[eval.Offset:to]), Error: eval.Message}})
-		}
-	}
-	slices.SortStableFunc(found, func(a, b placed) int { return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.to, b.to)) })
-	return distinct(found)
+	matched, err := p.condition(v)
+	return matched, values, err
 }
 
-// distinct are the values without those of a text that was there before, bounded in number.
-func distinct(found []placed) []Value {
-	seen := map[string]bool{}
-	var out []Value
-	for _, v := range found {
-		if !seen[v.Expr] && len(out) < maxValues {
-			seen[v.Expr] = true
-			out = append(out, v.Value)
+func (p *Program) gather(t *trace, failure error) []Value {
+	parts := t.sites.parts
+	out := make([]Value, 0, min(len(parts)+1, maxValues))
+	add := func(v Value) {
+		known := slices.ContainsFunc(out, func(o Value) bool { return o.Expr == v.Expr })
+		if !known && len(out) < maxValues {
+			out = append(out, v)
 		}
+	}
+	var failed *EvalError
+	errors.As(failure, &failed)
+	for _, at := range parts {
+		if failed != nil && comesBefore(failed, at) {
+			add(p.failed(failed))
+			failed = nil
+		}
+		switch {
+		case at.note >= 0:
+			n, loop := t.notes[at.note], t.sites.notes[at.note].loop
+			if n.known && n.turn == t.turnOf(loop) && t.shows(loop) {
+				add(Value{Expr: at.text, Value: n.value})
+			}
+		case t.decided(at.loop):
+			l := t.loops[at.loop]
+			add(Value{Expr: fmt.Sprintf("%s[%d]", at.text, l.index), Value: l.element})
+		}
+	}
+	if failed != nil {
+		add(p.failed(failed))
 	}
 	return out
 }
 
-// elementText is the element of a list as one could write it.
-func elementText(spans *spans, list ast.Node, index int) string {
+// comesBefore reports whether what failed is shown before a part.
+func comesBefore(e *EvalError, p piece) bool {
+	return e.Offset < p.from || e.Offset == p.from && e.Offset+e.Width < p.to
+}
+
+// failed is the part that could not be evaluated.
+func (p *Program) failed(e *EvalError) Value {
+	return Value{Expr: cut(p.source[e.Offset : e.Offset+e.Width]), Error: e.Message}
+}
+
+// listText is a list as one could write it before an index.
+func listText(spans *spans, list ast.Node) string {
 	text := spans.text(list)
 	switch list.(type) {
 	case *ast.IdentifierNode, *ast.MemberNode, *ast.ChainNode, *ast.ArrayNode, *ast.PointerNode, *ast.CallNode:
-	default:
-		text = "(" + text + ")"
+		return text
 	}
-	return fmt.Sprintf("%s[%d]", text, index)
+	return "(" + text + ")"
 }

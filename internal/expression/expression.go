@@ -234,6 +234,11 @@ func (p *Program) Bool(in *Input) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	return p.condition(v)
+}
+
+// condition is what a condition came to.
+func (p *Program) condition(v any) (bool, error) {
 	b, ok := v.(bool)
 	if !ok {
 		return false, &EvalError{
@@ -244,8 +249,11 @@ func (p *Program) Bool(in *Input) (bool, error) {
 	return b, nil
 }
 
-func (p *Program) run(b *budget) (any, error) {
-	v, err := b.run(p.code)
+func (p *Program) run(b *budget) (any, error) { return p.runCode(b, p.code) }
+
+// runCode runs one of the program's codes: the plain one, or the one that notes.
+func (p *Program) runCode(b *budget, code *vm.Program) (any, error) {
+	v, err := b.run(code)
 	if err != nil {
 		return nil, p.evalError(b, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"regexp/syntax"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -291,21 +292,45 @@ func bounded(v any, limit int) any {
 	return v
 }
 
-// MarshalJSON writes {expr, value} and error when there is one.
-func (v Value) MarshalJSON() ([]byte, error) {
-	short := v.Value
-	if e, ok := short.(excerpt); ok {
-		short = string(e)
-	} else if text, all := preview(short, 8*maxShown); !all {
-		short = text
+// JSON is what the part came to as JSON of about limit bytes: of a longer value it is text that
+// says how it begins. hide takes out of a text what is never shown, in forms of at most longest
+// bytes; it is given whole ones, also where the value is cut. nil hides nothing.
+func (v Value) JSON(limit int, hide func(string) string, longest int) json.RawMessage {
+	if hide == nil {
+		hide, longest = func(s string) string { return s }, 0
 	}
-	value, _ := preview(short, 64*maxShown)
-	return json.Marshal(struct {
-		Expr  string          `json:"expr"`
-		Value json.RawMessage `json:"value"`
-		Error string          `json:"error,omitempty"`
-	}{v.Expr, json.RawMessage(value), v.Error})
+	switch value := v.Value.(type) {
+	case nil:
+		return json.RawMessage("null")
+	case bool:
+		return strconv.AppendBool(nil, value)
+	case string:
+		s := value
+		begin := s[:min(len(s), limit+longest)]
+		return quotedJSON(shortened(hide(begin), limit, len(begin) < len(s)))
+	}
+	text, all := preview(v.Value, limit+longest)
+	text = strings.TrimSuffix(text, "…")
+	hidden := hide(text)
+	if all && len(hidden) <= limit && (hidden == text || json.Valid([]byte(hidden))) {
+		return json.RawMessage(hidden)
+	}
+	return quotedJSON(shortened(hidden, limit, !all))
 }
+
+// shortened is a text of at most limit bytes, with a sign when it is not all of it.
+func shortened(s string, limit int, more bool) string {
+	if len(s) <= limit && !more {
+		return s
+	}
+	end := min(len(s), limit)
+	for end > 0 && end < len(s) && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + "…"
+}
+
+func quotedJSON(s string) json.RawMessage { return append(appendQuoted(nil, s, false), '"') }
 
 // instructions is how large the program of a pattern is: what each character may cost.
 func instructions(source string) int {

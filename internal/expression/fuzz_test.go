@@ -91,9 +91,10 @@ func FuzzRun(f *testing.F) {
 		case strings.Contains(err.Error(), "runtime error") || strings.Contains(err.Error(), "interface conversion"):
 			t.Errorf("%q: %s", source, err)
 		}
-		for _, v := range p.Explain(in) {
-			if out, err := json.Marshal(v); err != nil || len(out) > 8192 {
-				t.Errorf("%q: %v, %d bytes", source, err, len(out))
+		_, values, _ := p.Explain(in)
+		for _, v := range values {
+			if out := v.JSON(maxShown, nil, 0); !json.Valid(out) || len(out) > 8192 {
+				t.Errorf("%q: %s, %d bytes", source, out, len(out))
 			}
 		}
 	})

@@ -201,7 +201,7 @@ func TestInput_OneProgramCanBeUsedByManyGoroutines(t *testing.T) {
 					done <- fmt.Errorf("got %v, %w", ok, err)
 					return
 				}
-				if len(p.Explain(in)) == 0 {
+				if _, values, _ := p.Explain(in); len(values) == 0 {
 					done <- errors.New("nothing to explain")
 					return
 				}

@@ -101,8 +101,9 @@ func compileHook(node config.Node, c Context, d *config.Diagnostics) (*Hook, *ho
 	m.Decode(spec)
 	h := &Hook{
 		Name: spec.Name.Value, Config: c.Digest, Path: spec.Path.Value, Methods: []string{"POST"}, MaxBody: defaultMaxBody,
-		Enabled: spec.Enabled == nil || *spec.Enabled, Hide: spec.Hide, secret: neverShown(c.Mask),
+		Enabled: spec.Enabled == nil || *spec.Enabled, Hide: spec.Hide,
 	}
+	h.secret, h.longest = neverShown(c.Mask)
 	checkName(spec.Name, "hook", d)
 	if problem := checkPath(h.Path); h.Path != "" && problem != "" {
 		d.Errorf(spec.Path, "path %s", problem)

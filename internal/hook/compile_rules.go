@@ -120,6 +120,9 @@ func compileRule(h *Hook, name string, m *config.Map, node config.Node, scope ex
 	m.Close()
 	if spec.Match.Value != "" {
 		r.match = compileMatch(spec.Match, scope, d)
+		if r.match != nil {
+			r.shownMatch = h.shown(r.match.Source())
+		}
 		warnUnsigned(h, spec.Match, r.match, d)
 	} else if !node.Find("match").IsZero() {
 		d.Errorf(node.Find("match"), "match is empty").Hint("leave match out to take every delivery")

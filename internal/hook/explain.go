@@ -1,7 +1,6 @@
 package hook
 
 import (
-	"errors"
 	"time"
 
 	"github.com/tenterhook/tenterhook/internal/action"
@@ -14,8 +13,9 @@ import (
 type Explanation struct {
 	Hook         string            `json:"hook"`
 	Verified     bool              `json:"verified"`
-	Reason       string            `json:"reason"` // why it is not verified
-	Secret       int               `json:"secret"` // position of the secret that matched; -1 if none
+	Reason       string            `json:"reason"`  // why it is not verified
+	Secret       int               `json:"secret"`  // position of the secret that matched; -1 if none
+	Secrets      int               `json:"secrets"` // that the hook has
 	Handshake    *HandshakeAnswer  `json:"handshake,omitempty"`
 	DeliveryKey  string            `json:"delivery_key"`
 	Event        string            `json:"event"`
@@ -32,19 +32,31 @@ type HandshakeAnswer struct {
 // RuleExplanation is one rule's verdict with the values that decided it, and, for a match, the
 // action as it would run.
 type RuleExplanation struct {
-	Rule           string             `json:"rule"`
-	Verdict        job.Verdict        `json:"verdict"`
-	Error          string             `json:"error"`
-	Values         []expression.Value `json:"values"`
-	Action         map[string]any     `json:"action"`
-	ConcurrencyKey string             `json:"concurrency_key"`
-	Keys           *job.Keys          `json:"keys,omitempty"` // of its other flow controls
+	Rule           string          `json:"rule"`
+	Verdict        job.Verdict     `json:"verdict"`
+	Then           job.Verdict     `json:"then,omitempty"` // of a stored delivery, when it arrived; "" if there was no such rule
+	Match          string          `json:"match"`          // its condition; "" is always
+	Error          string          `json:"error"`
+	Values         []job.RuleValue `json:"values"`
+	Cut            bool            `json:"cut,omitempty"` // more values were met than were recorded
+	Action         map[string]any  `json:"action"`
+	ConcurrencyKey string          `json:"concurrency_key"`
+	Lane           *Lane           `json:"lane,omitempty"` // that a job would wait in
+	Keys           *job.Keys       `json:"keys,omitempty"` // of its other flow controls
+}
+
+// Lane is a concurrency key with what it bounds.
+type Lane struct {
+	Key        string       `json:"key"`
+	Limit      int          `json:"limit"`
+	Overflow   job.Overflow `json:"overflow"`
+	MaxPending int          `json:"max_pending"`
 }
 
 // Explain goes the way of a delivery without storing or running anything. Unlike the daemon it
 // goes on after a failed verification, so that rules can be tried on a request made by hand.
 func (h *Hook) Explain(r *request.Request, now time.Time) Explanation {
-	e := Explanation{Hook: h.Name, Secret: -1, Rules: []RuleExplanation{}}
+	e := Explanation{Hook: h.Name, Secret: -1, Secrets: len(h.secrets), Rules: []RuleExplanation{}}
 	secret, err := h.Verify(r, now)
 	if err != nil {
 		e.Reason = err.Error()
@@ -70,10 +82,36 @@ func (h *Hook) Explain(r *request.Request, now time.Time) Explanation {
 // ExplainStored explains a delivery that was taken in, by the hook as it is now. Its signature
 // was not kept, so what is said of its verification is what was found then.
 func (h *Hook) ExplainStored(d *job.Delivery) Explanation {
-	e := Explanation{Hook: h.Name, Verified: true, Secret: d.Secret, Rules: []RuleExplanation{}}
+	e := Explanation{Hook: h.Name, Verified: true, Secret: d.Secret, Secrets: len(h.secrets), Rules: []RuleExplanation{}}
 	r := Replay(d)
 	r.Format = h.Format
 	h.explainRules(&e, r, Identity{Key: d.Key, Event: d.Event}, d.ID, d.ReceivedAt)
+	for i := range e.Rules {
+		for _, then := range d.Verdicts {
+			if then.Rule == e.Rules[i].Rule {
+				e.Rules[i].Then = then.Verdict
+			}
+		}
+	}
+	return e
+}
+
+// ExplainRecorded says what was decided when a delivery arrived, as it was recorded with it: no
+// configuration is asked. jobs are those of the delivery. What would have run was not recorded.
+func ExplainRecorded(d *job.Delivery, jobs []job.Job) Explanation {
+	e := Explanation{Hook: d.Hook, Verified: true, Secret: d.Secret, DeliveryKey: d.Key, Event: d.Event, Rules: []RuleExplanation{}}
+	for _, v := range d.Verdicts {
+		rule := RuleExplanation{Rule: v.Rule, Verdict: v.Verdict, Then: v.Verdict, Match: v.Match, Error: v.Error, Values: v.Values, Cut: v.Cut}
+		if rule.Values == nil {
+			rule.Values = []job.RuleValue{}
+		}
+		for i := range jobs {
+			if jobs[i].Rule == v.Rule {
+				rule.ConcurrencyKey = jobs[i].ConcurrencyKey
+			}
+		}
+		e.Rules = append(e.Rules, rule)
+	}
 	return e
 }
 
@@ -87,7 +125,8 @@ func (h *Hook) DecideStored(d *job.Delivery) []RuleExplanation {
 	for _, rule := range h.Rules {
 		in := h.input(r, Identity{Key: d.Key, Event: d.Event}, d.ID)
 		in.Now = d.ReceivedAt
-		out = append(out, rule.conclude(in, d.ID, d.Event))
+		made := rule.decide(in)
+		out = append(out, rule.conclude(in, &made, d.ID, d.Event))
 	}
 	return out
 }
@@ -105,34 +144,27 @@ func (h *Hook) explainRules(e *Explanation, r *request.Request, id Identity, del
 func (r *Rule) explain(req *request.Request, id Identity, delivery string, now time.Time) RuleExplanation {
 	in := r.Hook.input(req, id, delivery)
 	in.Now = now
-	e := r.conclude(in, delivery, id.Event)
-	if r.match != nil {
-		for _, v := range r.match.Explain(in) {
-			v.Expr, v.Error = r.Hook.shown(v.Expr), r.Hook.shown(v.Error)
-			if s, ok := v.Value.(string); ok {
-				v.Value = r.Hook.shown(s)
-			}
-			e.Values = append(e.Values, v)
-		}
+	made := r.decide(in)
+	e := r.conclude(in, &made, delivery, id.Event)
+	for _, v := range made.values {
+		e.Values = append(e.Values, r.Hook.value(v, shownValue))
 	}
 	return e
 }
 
-// conclude decides, and renders what would run.
-func (r *Rule) conclude(in *expression.Input, delivery, event string) RuleExplanation {
-	verdict, lane, keys, err := r.decide(in)
-	e := RuleExplanation{Rule: r.Name, Verdict: verdict, ConcurrencyKey: lane, Values: []expression.Value{}}
-	if keys != (job.Keys{}) {
-		e.Keys = &keys
+// conclude says what was decided, and renders what would run.
+func (r *Rule) conclude(in *expression.Input, made *decision, delivery, event string) RuleExplanation {
+	e := RuleExplanation{Rule: r.Name, Verdict: made.verdict, Match: r.shownMatch, ConcurrencyKey: made.lane, Values: []job.RuleValue{}}
+	if c := r.Concurrency; c != nil && made.verdict == job.Match {
+		e.Lane = &Lane{made.lane, c.Limit, c.Overflow, c.MaxPending}
 	}
-	if err != nil {
-		e.Error = r.Hook.shown(err.Error())
-		var undecodable *request.DecodeError
-		if errors.As(err, &undecodable) {
-			e.Verdict = job.Error
-		}
+	if made.keys != (job.Keys{}) {
+		e.Keys = &made.keys
 	}
-	if verdict != job.Match {
+	if made.err != nil {
+		e.Error = r.Hook.shown(made.err.Error())
+	}
+	if made.verdict != job.Match {
 		return e
 	}
 	prepared, err := r.Action.Prepare(in, action.Facts{

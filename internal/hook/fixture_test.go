@@ -14,7 +14,7 @@ import (
 var received = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 // compiled makes the set of a `hooks:` list, which must have no problems.
-func compiled(t *testing.T, hooks string) *Set {
+func compiled(t testing.TB, hooks string) *Set {
 	t.Helper()
 	file, d := config.Parse(t.TempDir()+"/hooks.yaml", []byte("hooks:"+strings.TrimSuffix(" "+hooks, "\n")+"\n"), config.Options{})
 	if d.Err() != nil {

@@ -85,6 +85,7 @@ type Hook struct {
 	lets     *expression.Lets
 	withhold []string
 	secret   *strings.Replacer // takes values that are never shown out of a text
+	longest  int               // of those values, in bytes
 }
 
 // shown is a text without what is never shown.
@@ -95,18 +96,28 @@ func (h *Hook) shown(s string) string {
 	return h.secret.Replace(s)
 }
 
-// neverShown makes the replacer of values: a longer one first, since it may hold another.
-func neverShown(values []string) *strings.Replacer {
+// neverShown makes the replacer of values, as they are and as they are quoted, and says how long
+// the longest is: a longer one first, since it may hold another.
+func neverShown(values []string) (hide *strings.Replacer, longest int) {
+	if len(values) == 0 {
+		return nil, 0
+	}
 	sorted := slices.Clone(values)
 	slices.SortFunc(sorted, func(a, b string) int { return len(b) - len(a) })
 	var pairs []string
 	for _, v := range sorted {
-		pairs = append(pairs, v, "[redacted]")
+		forms := []string{v}
 		if quoted := strconv.Quote(v); quoted[1:len(quoted)-1] != v {
-			pairs = append(pairs, quoted[1:len(quoted)-1], "[redacted]")
+			forms = append(forms, quoted[1:len(quoted)-1])
+		}
+		if quoted := (expression.Value{Value: v}).JSON(len(v), nil, 0); string(quoted[1:len(quoted)-1]) != v {
+			forms = append(forms, string(quoted[1:len(quoted)-1]))
+		}
+		for _, form := range forms {
+			pairs, longest = append(pairs, form, "[redacted]"), max(longest, len(form))
 		}
 	}
-	return strings.NewReplacer(pairs...)
+	return strings.NewReplacer(pairs...), longest
 }
 
 // Rate bounds requests per sender address.
@@ -133,7 +144,8 @@ type Rule struct {
 	Concurrency *Concurrency
 	Match       string // as written, for people; "" is always
 
-	match *expression.Program // nil: always
+	match      *expression.Program // nil: always
+	shownMatch string              // what is kept of it with each delivery
 
 	controls                                                     job.Controls
 	onceKey, sequenceKey, rateLimitKey, debounceKey, throttleKey *expression.Template // nil: one for the rule

@@ -53,20 +53,17 @@ func (h *Hook) Plan(r *request.Request, id Identity, d *job.Delivery) ([]job.Job
 	d.Window, d.OnDuplicate = h.Dedupe.Window, h.Dedupe.OnDuplicate
 	d.Outcome = job.Ignored
 	in := h.input(r, id, d.ID)
+	trace := newTrace(h)
 	var jobs []job.Job
 	for _, rule := range h.Rules {
-		verdict, lane, keys, err := rule.decide(in)
+		made := rule.decide(in)
 		var undecodable *request.DecodeError
-		if errors.As(err, &undecodable) { // of the form, which is read when it is asked for
-			return nil, err
+		if errors.As(made.err, &undecodable) { // of the form, which is read when it is asked for
+			return nil, made.err
 		}
-		line := job.RuleVerdict{Rule: rule.Name, Verdict: verdict}
-		if err != nil {
-			line.Error = h.shown(err.Error())
-		}
-		d.Verdicts = append(d.Verdicts, line)
-		if verdict == job.Match {
-			jobs = append(jobs, rule.newJob(d, lane, keys))
+		d.Verdicts = append(d.Verdicts, trace.verdict(rule, &made))
+		if made.verdict == job.Match {
+			jobs = append(jobs, rule.newJob(d, made.lane, made.keys))
 		}
 	}
 	if len(jobs) > 0 {
@@ -92,21 +89,34 @@ func (h *Hook) PlanReplay(d *job.Delivery, now time.Time) ([]job.Job, error) {
 	return jobs, nil
 }
 
-// decide returns the rule's verdict and, for a match, the keys of its controls.
-func (r *Rule) decide(in *expression.Input) (verdict job.Verdict, lane string, keys job.Keys, err error) {
+// decision is what a rule makes of a request.
+type decision struct {
+	verdict job.Verdict
+	lane    string
+	keys    job.Keys           // of its controls, for a match
+	values  []expression.Value // that decided
+	err     error
+}
+
+// decide evaluates the rule once: its condition with the values that it came from, and for a match
+// the keys of its controls.
+func (r *Rule) decide(in *expression.Input) (d decision) {
+	matched := true
 	if r.match != nil {
-		matched, err := r.match.Bool(in)
-		if err != nil {
-			return job.Error, "", keys, err
-		}
-		if !matched {
-			return job.NoMatch, "", keys, nil
-		}
+		matched, d.values, d.err = r.match.ExplainBool(in)
 	}
-	if lane, keys, err = r.keys(in); err != nil {
-		return job.Error, "", keys, err
+	if d.err == nil && matched {
+		d.lane, d.keys, d.err = r.keys(in)
 	}
-	return job.Match, lane, keys, nil
+	switch {
+	case d.err != nil:
+		d.verdict = job.Error
+	case matched:
+		d.verdict = job.Match
+	default:
+		d.verdict = job.NoMatch
+	}
+	return d
 }
 
 func (r *Rule) newJob(d *job.Delivery, lane string, keys job.Keys) job.Job {

@@ -9,6 +9,7 @@
 package job
 
 import (
+	"encoding/json"
 	"net/http"
 	"time"
 
@@ -78,6 +79,20 @@ type RuleVerdict struct {
 	Rule    string  `json:"rule"`
 	Verdict Verdict `json:"verdict"`
 	Error   string  `json:"error,omitempty"`
+	// Match is the rule's condition as it was, "" for a rule without one.
+	Match string `json:"match,omitempty"`
+	// Values are what the parts of the rule's condition came to, in the order in which they are
+	// written; those that were not evaluated are not there.
+	Values []RuleValue `json:"values,omitempty"`
+	// Cut: there were more values than are kept with a delivery.
+	Cut bool `json:"cut,omitempty"`
+}
+
+// RuleValue is a part of a rule's condition and what it came to.
+type RuleValue struct {
+	Expr  string          `json:"expr"`  // as it is written
+	Value json.RawMessage `json:"value"` // JSON; of a long value, text that says how it begins
+	Error string          `json:"error,omitempty"`
 }
 
 // OnDuplicate says what a second delivery of the same key does.
@@ -107,12 +122,12 @@ type Delivery struct {
 	Header      http.Header // without the withheld ones
 	Withheld    []string    // names of headers that carried a signature or secret and were not kept
 	Params      map[string]string
-	Body        []byte // raw bytes; the store may compress them
-	Size        int    // len(Body), also when Body was not loaded
-	Secret      int    // position of the secret that matched, from 0; -1 when the scheme has none
-	Config      string // digest of the configuration that decided
-	Verdicts    []RuleVerdict
-	JobIDs      []string // filled by reads, oldest first
+	Body        []byte        // raw bytes; the store may compress them
+	Size        int           // len(Body), also when Body was not loaded
+	Secret      int           // position of the secret that matched, from 0; -1 when the scheme has none
+	Config      string        // digest of the configuration that decided
+	Verdicts    []RuleVerdict // lists are without their conditions and values
+	JobIDs      []string      // filled by reads, oldest first
 }
 
 // Job is one rule that matched one delivery.

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/store"
@@ -68,7 +69,7 @@ func (a *accept) encodeRow(d *job.Delivery) error {
 	if err != nil {
 		return fmt.Errorf("encode withheld names: %w", err)
 	}
-	verdicts, err := encodeJSON(d.Verdicts)
+	verdicts, err := encodeJSON(withoutTrace(d.Verdicts))
 	if err != nil {
 		return fmt.Errorf("encode verdicts: %w", err)
 	}
@@ -76,8 +77,18 @@ func (a *accept) encodeRow(d *job.Delivery) error {
 		a.id, d.Hook, d.Key, d.Window.Microseconds(), string(d.OnDuplicate), d.Event,
 		encodeTime(d.ReceivedAt), string(d.Outcome), d.Origin, d.Method, d.Path, d.Query, d.IP,
 		int64(d.Secret), d.Config, codec.EncodeLists(d.Header), codec.EncodeParams(d.Params), withheld, verdicts, int64(len(d.Body)),
+		codec.EncodeTrace(d.Verdicts),
 	}
 	return nil
+}
+
+// withoutTrace are the verdicts as lists show them.
+func withoutTrace(verdicts []job.RuleVerdict) []job.RuleVerdict {
+	out := slices.Clone(verdicts)
+	for i := range out {
+		out[i].Match, out[i].Values, out[i].Cut = "", nil, false
+	}
+	return out
 }
 
 func (a *accept) addJobs(jobs []job.Job) error {

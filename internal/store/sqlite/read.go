@@ -63,7 +63,7 @@ func openReads(path string) (reads, error) {
 	}
 	db.SetMaxOpenConns(readers)
 	db.SetMaxIdleConns(readers)
-	return reads{db, &lazyStatement{text: "SELECT " + deliveryColumns + `, b.encoding, b.data
+	return reads{db, &lazyStatement{text: "SELECT " + deliveryColumns + `, b.encoding, b.data, d.trace
 		FROM delivery d LEFT JOIN body b ON b.delivery = d.seq WHERE d.id = ?`}}, nil
 }
 
@@ -111,12 +111,13 @@ func (r *reads) delivery(ctx context.Context, id string) (job.Delivery, error) {
 	var (
 		encoding sql.NullInt64
 		body     []byte
+		trace    []byte
 	)
 	byID, err := r.byID.on(r.db)
 	if err != nil {
 		return job.Delivery{}, err
 	}
-	d, err := scanDelivery(byID.QueryRowContext(ctx, key), &encoding, &body)
+	d, err := scanDelivery(byID.QueryRowContext(ctx, key), &encoding, &body, &trace)
 	if errors.Is(err, sql.ErrNoRows) {
 		return d, fmt.Errorf("delivery %q: %w", id, store.ErrNotFound)
 	}
@@ -124,6 +125,9 @@ func (r *reads) delivery(ctx context.Context, id string) (job.Delivery, error) {
 		return d, err
 	}
 	if d.Body, err = codec.Decode(int(encoding.Int64), body, d.Size); err != nil {
+		return d, fmt.Errorf("delivery %s: %w", id, err)
+	}
+	if err := codec.DecodeTrace(trace, d.Verdicts); err != nil {
 		return d, fmt.Errorf("delivery %s: %w", id, err)
 	}
 	return d, nil

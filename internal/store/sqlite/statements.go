@@ -85,7 +85,7 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 		{&s.keyHolder, "SELECT delivery FROM dedupe WHERE hook = ? AND key = ?"},
 		{&s.insertDelivery, `INSERT INTO delivery (seq, id, hook, key, key_window, on_duplicate, event,
 			received_at, outcome, origin, method, path, query, ip, secret, config, header, params,
-			withheld, verdicts, size) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`},
+			withheld, verdicts, size, trace) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`},
 		{&s.insertBody, "INSERT INTO body (delivery, encoding, data) VALUES (?, ?, ?)"},
 		{&s.insertJob, `INSERT INTO job (seq, id, delivery, hook, rule, state, reason, attempt, since,
 			run_at, created_at, started_at, finished_at, exit_code, error, concurrency_key,
