@@ -58,6 +58,17 @@ func (k *kept) Deliveries(_ context.Context, f store.Filter) ([]job.Delivery, er
 	return list, nil
 }
 
+func (k *kept) ReadDeliveries(ctx context.Context, f store.Filter, _ int) ([]job.Delivery, error) {
+	if f.Cursor != "" {
+		return nil, nil // all fit on the first page
+	}
+	return k.Deliveries(ctx, f)
+}
+
+func (k *kept) CountDeliveries(context.Context, store.Filter) (int, error) {
+	return len(k.deliveries), nil
+}
+
 func (k *kept) Job(_ context.Context, id string) (job.Job, error) {
 	if i := slices.IndexFunc(k.jobs, func(j job.Job) bool { return j.ID == id }); i >= 0 {
 		return k.jobs[i], nil

@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/tenterhook/tenterhook/internal/admin"
+	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/store"
 )
 
@@ -24,6 +25,8 @@ var _ source = (*admin.Client)(nil)
 // reader is a store opened for reading only.
 type reader interface {
 	admin.Reader
+	ReadDeliveries(ctx context.Context, f store.Filter, maxBytes int) ([]job.Delivery, error)
+	CountDeliveries(ctx context.Context, f store.Filter) (int, error)
 	io.Closer
 }
 

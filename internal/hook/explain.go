@@ -1,6 +1,9 @@
 package hook
 
 import (
+	"crypto/subtle"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tenterhook/tenterhook/internal/action"
@@ -115,20 +118,51 @@ func ExplainRecorded(d *job.Delivery, jobs []job.Job) Explanation {
 	return e
 }
 
-// DecideStored says of each rule what it makes of a delivery that was taken in, as the hook is now:
-// its verdict, and for a match the action as it would run. Unlike ExplainStored it leaves out the
-// values that decided.
-func (h *Hook) DecideStored(d *job.Delivery) []RuleExplanation {
-	r := Replay(d)
-	r.Format = h.Format
+// Decide says of each rule what it makes of a stored delivery's request, as the hook is now: its
+// verdict, and for a match the action as it would run. Unlike ExplainStored it leaves out the values
+// that decided. The request may be shared with other hooks, when its Format is theirs too.
+func (h *Hook) Decide(r *request.Request, d *job.Delivery) []RuleExplanation {
+	in := h.input(r, Identity{Key: d.Key, Event: d.Event}, d.ID)
+	in.Now = d.ReceivedAt
 	out := make([]RuleExplanation, 0, len(h.Rules))
 	for _, rule := range h.Rules {
-		in := h.input(r, Identity{Key: d.Key, Event: d.Event}, d.ID)
-		in.Now = d.ReceivedAt
-		made := rule.decide(in)
+		made := rule.decide(in, false)
 		out = append(out, rule.conclude(in, &made, d.ID, d.Event))
 	}
 	return out
+}
+
+// Refuses says why the hook would not take a request of a stored delivery, whatever its rules are:
+// "" when it would. Its signature was not kept; SameSecret is for that.
+func (h *Hook) Refuses(r *request.Request) string {
+	switch {
+	case !h.Enabled:
+		return "the hook is not enabled"
+	case !h.AllowsMethod(r.Method):
+		return "methods: it takes " + strings.Join(h.Methods, ", ") + ", not " + r.Method
+	case !h.AllowsIP(r.IP):
+		return "allow_ips does not have " + r.IP.String()
+	case int64(len(r.Body)) > h.MaxBody:
+		return fmt.Sprintf("max_body is %d bytes, it has %d", h.MaxBody, len(r.Body))
+	}
+	if _, err := r.Payload(); err != nil {
+		return h.shown(err.Error())
+	}
+	return ""
+}
+
+// SameSecret reports whether another hook has the secret at a position of this one. A position that
+// the hook does not have, as of a scheme without secrets, says nothing: that is true.
+func (h *Hook) SameSecret(position int, other *Hook) bool {
+	if position < 0 || position >= len(h.secrets) {
+		return true
+	}
+	for _, s := range other.secrets {
+		if subtle.ConstantTimeCompare(s, h.secrets[position]) == 1 {
+			return true
+		}
+	}
+	return false
 }
 
 func (h *Hook) explainRules(e *Explanation, r *request.Request, id Identity, delivery string, now time.Time) {
@@ -144,7 +178,7 @@ func (h *Hook) explainRules(e *Explanation, r *request.Request, id Identity, del
 func (r *Rule) explain(req *request.Request, id Identity, delivery string, now time.Time) RuleExplanation {
 	in := r.Hook.input(req, id, delivery)
 	in.Now = now
-	made := r.decide(in)
+	made := r.decide(in, true)
 	e := r.conclude(in, &made, delivery, id.Event)
 	for _, v := range made.values {
 		e.Values = append(e.Values, r.Hook.value(v, shownValue))

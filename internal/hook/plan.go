@@ -56,7 +56,7 @@ func (h *Hook) Plan(r *request.Request, id Identity, d *job.Delivery) ([]job.Job
 	trace := newTrace(h)
 	var jobs []job.Job
 	for _, rule := range h.Rules {
-		made := rule.decide(in)
+		made := rule.decide(in, true)
 		var undecodable *request.DecodeError
 		if errors.As(made.err, &undecodable) { // of the form, which is read when it is asked for
 			return nil, made.err
@@ -98,12 +98,16 @@ type decision struct {
 	err     error
 }
 
-// decide evaluates the rule once: its condition with the values that it came from, and for a match
-// the keys of its controls.
-func (r *Rule) decide(in *expression.Input) (d decision) {
+// decide evaluates the rule once: its condition, noting the values it came from when they are
+// wanted, and for a match the keys of its controls.
+func (r *Rule) decide(in *expression.Input, noting bool) (d decision) {
 	matched := true
-	if r.match != nil {
+	switch {
+	case r.match == nil:
+	case noting:
 		matched, d.values, d.err = r.match.ExplainBool(in)
+	default:
+		matched, d.err = r.match.Bool(in)
 	}
 	if d.err == nil && matched {
 		d.lane, d.keys, d.err = r.keys(in)

@@ -29,21 +29,19 @@ func BenchmarkPlan(b *testing.B) {
 	b.Run("without values", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := rule.match.Bool(h.input(r, id, "d")); err != nil {
-				b.Fatal(err)
-			}
+			rule.decide(h.input(r, id, "d"), false)
 		}
 	})
 	b.Run("noted", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			rule.decide(h.input(r, id, "d"))
+			rule.decide(h.input(r, id, "d"), true)
 		}
 	})
 	b.Run("kept", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			made := rule.decide(h.input(r, id, "d"))
+			made := rule.decide(h.input(r, id, "d"), true)
 			newTrace(h).verdict(rule, &made)
 		}
 	})

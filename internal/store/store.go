@@ -147,6 +147,11 @@ type Store interface {
 	Delivery(ctx context.Context, id string) (job.Delivery, error)
 	// Deliveries lists deliveries without bodies, with JobIDs.
 	Deliveries(ctx context.Context, f Filter) ([]job.Delivery, error)
+	// ReadDeliveries lists deliveries like Deliveries, with their bodies, for who reads through many.
+	// A page ends early once its bodies are maxBytes together; only an empty page is the end.
+	ReadDeliveries(ctx context.Context, f Filter, maxBytes int) ([]job.Delivery, error)
+	// CountDeliveries returns how many deliveries a filter selects, whatever its Cursor and Limit.
+	CountDeliveries(ctx context.Context, f Filter) (int, error)
 	Job(ctx context.Context, id string) (job.Job, error)
 	Jobs(ctx context.Context, f Filter) ([]job.Job, error)
 	// Attempts returns a job's attempts, first to last, with their output.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/store"
+	"github.com/tenterhook/tenterhook/internal/store/codec"
 )
 
 const (
@@ -70,18 +71,7 @@ func (r *reads) Deliveries(ctx context.Context, f store.Filter) ([]job.Delivery,
 func (r *reads) deliveries(ctx context.Context, f store.Filter) ([]job.Delivery, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	var w where
-	equal(&w, "d.hook", f.Hook)
-	equal(&w, "d.event", f.Event)
-	equal(&w, "d.outcome", f.Outcome)
-	w.between("d.received_at", f)
-	if f.Rule != "" || f.State != "" {
-		var has where
-		has.add("j.delivery = d.seq")
-		equal(&has, "j.rule", f.Rule)
-		equal(&has, "j.state", f.State)
-		w.add("EXISTS (SELECT 1 FROM job j"+has.String()+")", has.args...)
-	}
+	w := deliveriesWhere(f)
 	if err := r.after(ctx, &w, "delivery", "d.seq", f.Cursor); err != nil {
 		return nil, err
 	}
@@ -100,6 +90,75 @@ func (r *reads) deliveries(ctx context.Context, f store.Filter) ([]job.Delivery,
 		out = append(out, d)
 	}
 	return out, rows.Err()
+}
+
+// deliveriesWhere are the conditions of a filter but its cursor.
+func deliveriesWhere(f store.Filter) (w where) {
+	equal(&w, "d.hook", f.Hook)
+	equal(&w, "d.event", f.Event)
+	equal(&w, "d.outcome", f.Outcome)
+	w.between("d.received_at", f)
+	if f.Rule != "" || f.State != "" {
+		var has where
+		has.add("j.delivery = d.seq")
+		equal(&has, "j.rule", f.Rule)
+		equal(&has, "j.state", f.State)
+		w.add("EXISTS (SELECT 1 FROM job j"+has.String()+")", has.args...)
+	}
+	return w
+}
+
+// ReadDeliveries lists deliveries with their bodies, newest first. A page ends early once its
+// bodies are maxBytes together; only an empty page is the end.
+func (r *reads) ReadDeliveries(ctx context.Context, f store.Filter, maxBytes int) ([]job.Delivery, error) {
+	ds, err := r.withBodies(ctx, f, maxBytes)
+	if err != nil {
+		return nil, fmt.Errorf("read deliveries: %w", err)
+	}
+	return ds, nil
+}
+
+func (r *reads) withBodies(ctx context.Context, f store.Filter, maxBytes int) ([]job.Delivery, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	w := deliveriesWhere(f)
+	if err := r.after(ctx, &w, "delivery", "d.seq", f.Cursor); err != nil {
+		return nil, err
+	}
+	rows, err := r.db.QueryContext(ctx, "SELECT "+deliveryColumns+", b.encoding, b.data FROM delivery d LEFT JOIN body b ON b.delivery = d.seq"+
+		w.String()+" ORDER BY d.seq DESC LIMIT ?", append(w.args, limit(f.Limit))...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []job.Delivery
+	for left := maxBytes; (len(out) == 0 || left > 0) && rows.Next(); {
+		var (
+			encoding sql.NullInt64
+			body     []byte
+		)
+		d, err := scanDelivery(rows, &encoding, &body)
+		if err != nil {
+			return nil, err
+		}
+		if d.Body, err = codec.Decode(int(encoding.Int64), body, d.Size); err != nil {
+			return nil, fmt.Errorf("delivery %s: %w", d.ID, err)
+		}
+		left -= d.Size
+		out = append(out, d)
+	}
+	return out, rows.Err()
+}
+
+// CountDeliveries returns how many deliveries a filter selects, whatever its Cursor and Limit.
+func (r *reads) CountDeliveries(ctx context.Context, f store.Filter) (n int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	w := deliveriesWhere(f)
+	if err := r.db.QueryRowContext(ctx, "SELECT count(*) FROM delivery d"+w.String(), w.args...).Scan(&n); err != nil {
+		return 0, fmt.Errorf("count deliveries: %w", err)
+	}
+	return n, nil
 }
 
 // after adds the condition that rows are older than the cursor's.

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -37,6 +38,7 @@ var listing = []testCase{
 		}
 	}},
 	{"filters keep what they name", filters},
+	{"bodies are read in pages that end early", bodies},
 	{"live jobs come in order and counts agree", func(f fixture) {
 		var want []string
 		counts := map[job.State]int{job.Scheduled: 0, job.Queued: 0, job.Running: 0}
@@ -154,4 +156,51 @@ func pick(indices []int, id func(int) string) []string {
 		ids = append(ids, id(i))
 	}
 	return ids
+}
+
+// bodies reads through deliveries with bodies of many sizes, in pages.
+func bodies(f fixture) {
+	want := map[string][]byte{}
+	var newestFirst []string
+	for i := range 40 {
+		d := newDelivery([]string{"deploy", "other"}[i%2], "")
+		d.Body = bytes.Repeat([]byte{byte(i)}, i*300)
+		d.Size = len(d.Body)
+		f.accept(d, "build")
+		if d.Hook == "deploy" {
+			want[d.ID] = d.Body
+			newestFirst = append([]string{d.ID}, newestFirst...)
+		}
+	}
+	filter := store.Filter{Hook: "deploy", Limit: 7}
+	n, err := f.store.CountDeliveries(f.context(), filter)
+	f.ok(err)
+	f.equal("CountDeliveries", n, 20)
+	for _, maxBytes := range []int{0, 10_000, 1 << 30} {
+		var got []string
+		filter.Cursor = ""
+		for {
+			page, err := f.store.ReadDeliveries(f.context(), filter, maxBytes)
+			f.ok(err)
+			if len(page) == 0 {
+				break
+			}
+			size := 0
+			for i, d := range page {
+				if i > 0 && size >= maxBytes || i >= filter.Limit {
+					f.Errorf("with maxBytes %d a page goes on behind %d bytes and %d deliveries", maxBytes, size, i)
+				}
+				if !bytes.Equal(d.Body, want[d.ID]) || len(d.JobIDs) != 1 {
+					f.Errorf("delivery %s came with %d bytes and jobs %v", d.ID, len(d.Body), d.JobIDs)
+				}
+				size += len(d.Body)
+				got = append(got, d.ID)
+			}
+			filter.Cursor = page[len(page)-1].ID
+		}
+		f.equal("all pages", got, newestFirst)
+	}
+	if _, err := f.store.ReadDeliveries(f.context(), store.Filter{Cursor: job.NewID()}, 1); !errors.Is(err, store.ErrNotFound) {
+		f.Errorf("ReadDeliveries after nothing: %v", err)
+	}
 }
