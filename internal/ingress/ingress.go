@@ -90,6 +90,12 @@ func (h *Handler) Stop() { h.stopping.Store(true) }
 // handshake, key, rules, one transaction, answer.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	started := time.Now()
+	if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
+		// net/http takes chunks beside a Content-Length and no longer says that there was one. A
+		// proxy that believed the length saw the request end elsewhere: what it takes for another
+		// sender's must not be read from this connection (RFC 9112, section 6.1).
+		w.Header().Set("Connection", "close")
+	}
 	if h.stopping.Load() {
 		h.refuse(w, r, nil, refusal{status: http.StatusServiceUnavailable, word: "stopping", retryAfter: 5})
 		return
