@@ -40,7 +40,12 @@ func (c serveCmd) Run(e *env) error {
 	if err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		e.say("files that were open at the start stay open in commands: %v", err)
 	}
-	log := newLog(e.stderr, c.LogFormat, e.err.terminal, e.err.color)
+	queue := newLogQueue(e.stderr)
+	log := newLog(queue, c.LogFormat, e.err.terminal, e.err.color)
+	direct := newLog(e.stderr, c.LogFormat, e.err.terminal, e.err.color)
+	queue.lost = func(n int64) { direct.Warn("lines of the log were left out: nobody read them in time", "lines", n) }
+	queue.start()
+	defer queue.close()
 	sockets, err := activation.Listeners()
 	if err != nil {
 		return fail(fmt.Errorf("take over sockets: %w", err))
