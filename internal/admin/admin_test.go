@@ -49,6 +49,7 @@ type fake struct {
 	changes    []string
 	rejects    []job.Reject // newest first
 	audits     []job.AuditEntry
+	replays    []job.Replay // newest first
 }
 
 func (f *fake) Delivery(_ context.Context, id string) (job.Delivery, error) {
@@ -141,6 +142,39 @@ func (f *fake) Audit(_ context.Context, e job.AuditEntry) (job.AuditEntry, error
 	e.Seal(last)
 	f.audits = append(f.audits, e)
 	return e, nil
+}
+
+func (f *fake) CountReplay(_ context.Context, filter job.ReplayFilter) (ReplayCount, error) {
+	return ReplayCount{Deliveries: 3, Jobs: 2}, f.err
+}
+
+func (f *fake) StartReplay(_ context.Context, who string, q ReplayRequest) (job.Replay, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err != nil {
+		return job.Replay{}, f.err
+	}
+	r := job.Replay{ID: id(70 + len(f.replays)), Who: who, Asked: q.ReplayFilter, Rate: q.Rate, Status: job.ReplayRunning, CreatedAt: noon}
+	f.replays = append([]job.Replay{r}, f.replays...)
+	return r, nil
+}
+
+func (f *fake) CancelReplay(_ context.Context, id string) (job.Replay, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range f.replays {
+		if f.replays[i].ID == id {
+			f.replays[i].Status = job.ReplayCancelled
+			return f.replays[i], f.err
+		}
+	}
+	return job.Replay{}, store.ErrNotFound
+}
+
+func (f *fake) Replays() []job.Replay {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.replays)
 }
 
 func (f *fake) Attempts(_ context.Context, id string) ([]job.Attempt, error) {

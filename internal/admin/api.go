@@ -58,21 +58,32 @@ func (a *api) reading(query []string, serve func(http.ResponseWriter, *http.Requ
 // changing wraps a route that changes something: who did what to which job, and whether it
 // worked, becomes one entry of the audit log.
 func (a *api) changing(action string, serve func(http.ResponseWriter, *http.Request) error) http.Handler {
+	return a.recorded(action, func(w http.ResponseWriter, r *http.Request) error {
+		if status, err := noBody(r); err != nil {
+			noteOf(r).none = true
+			refuse(w, status, err.Error())
+			return err
+		}
+		return serve(w, r)
+	})
+}
+
+// recorded is changing for a route that reads a body itself.
+func (a *api) recorded(action string, serve func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, err := parseQuery(r.URL.RawQuery, nil); err != nil {
 			refuse(w, http.StatusBadRequest, err.Error())
 			return
 		}
-		if status, err := noBody(r); err != nil {
-			refuse(w, status, err.Error())
-			return
-		}
-		err := serve(w, r)
+		said := &note{subject: subject(r)}
+		err := serve(w, r.WithContext(said.in(r.Context())))
 		result := "ok"
 		if err != nil {
 			result = err.Error()
 		}
-		a.audit(r, action, subject(r), "", result)
+		if !said.none {
+			a.audit(r, action, said.subject, said.detail, result)
+		}
 	})
 }
 

@@ -36,6 +36,14 @@ type Backend interface {
 	SetPause(ctx context.Context, hook, rule string, on bool) error
 	// Replay makes new jobs of a stored delivery, as the rules decide now, and returns them.
 	Replay(ctx context.Context, id string, which ReplayOf) ([]job.Job, error)
+	// CountReplay says what a replay would do, without doing it. StartReplay begins one, or goes on
+	// with one of the same filter that was not through; ErrBusy when another one runs. It goes on
+	// after a restart. CancelReplay ends the one that runs. Replays are all that are known, newest
+	// first.
+	CountReplay(ctx context.Context, f job.ReplayFilter) (ReplayCount, error)
+	StartReplay(ctx context.Context, who string, q ReplayRequest) (job.Replay, error)
+	CancelReplay(ctx context.Context, id string) (job.Replay, error)
+	Replays() []job.Replay
 	// Audit appends to the audit log and returns the entry as it is kept.
 	Audit(ctx context.Context, e job.AuditEntry) (job.AuditEntry, error)
 	// Reload reads the configuration again. Problems in it are in the result, not in the error.

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -204,9 +205,26 @@ func (c *Client) Status(ctx context.Context) (s Status, err error) {
 // call asks for a path below /api/v1 and reads the answer into into: raw for a *[]byte, JSON
 // otherwise, nothing for nil.
 func (c *Client) call(ctx context.Context, method, path string, into any) (http.Header, error) {
-	req, err := http.NewRequestWithContext(ctx, method, c.base+prefix+path, nil)
+	return c.exchange(ctx, method, path, nil, into)
+}
+
+// post is call with a JSON body.
+func (c *Client) post(ctx context.Context, path string, body, into any) error {
+	text, err := encode(body)
+	if err != nil {
+		return fmt.Errorf("encode request: %w", err)
+	}
+	_, err = c.exchange(ctx, http.MethodPost, path, text, into)
+	return err
+}
+
+func (c *Client) exchange(ctx context.Context, method, path string, body []byte, into any) (http.Header, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+prefix+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", mediaJSON)
 	}
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)
@@ -216,25 +234,25 @@ func (c *Client) call(ctx context.Context, method, path string, into any) (http.
 		return nil, unreachable(err)
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
 		return nil, fmt.Errorf("read the daemon's answer: %w", err)
 	}
-	if len(body) > maxAnswer {
+	if len(answer) > maxAnswer {
 		return nil, errors.New("the daemon's answer is too large")
 	}
 	if resp.StatusCode >= 300 {
-		return nil, problemOf(resp, body)
+		return nil, problemOf(resp, answer)
 	}
 	switch into := into.(type) {
 	case nil:
 		return resp.Header, nil
 	case *[]byte:
-		*into = body
+		*into = answer
 		return resp.Header, nil
 	}
 	// A newer daemon may say more than this client knows.
-	if err := json.Unmarshal(body, into); err != nil {
+	if err := json.Unmarshal(answer, into); err != nil {
 		return nil, fmt.Errorf("read the daemon's answer: %w", err)
 	}
 	return resp.Header, nil

@@ -48,6 +48,29 @@ func (c *Client) AuditLog(ctx context.Context, before int64, most int) (p AuditP
 	return p, nil
 }
 
+// CountReplay says what a replay would do.
+func (c *Client) CountReplay(ctx context.Context, q ReplayRequest) (count ReplayCount, err error) {
+	q.DryRun = true
+	return count, c.post(ctx, "replays", q, &count)
+}
+
+// StartReplay begins a replay, or goes on with one of the same filter that was not through.
+func (c *Client) StartReplay(ctx context.Context, q ReplayRequest) (r Replay, err error) {
+	return r, c.post(ctx, "replays", q, &r)
+}
+
+// Replayed returns how far a replay is.
+func (c *Client) Replayed(ctx context.Context, id string) (r Replay, err error) {
+	_, err = c.call(ctx, http.MethodGet, "replays/"+url.PathEscape(id), &r)
+	return r, err
+}
+
+// CancelReplay ends a replay that runs.
+func (c *Client) CancelReplay(ctx context.Context, id string) (r Replay, err error) {
+	_, err = c.call(ctx, http.MethodPost, "replays/"+url.PathEscape(id)+"/cancel", &r)
+	return r, err
+}
+
 // Event is one event of a stream.
 type Event struct {
 	ID   string

@@ -65,8 +65,10 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		refuse(w, http.StatusNotFound, err.Error())
-	case errors.Is(err, store.ErrFenced):
+	case errors.Is(err, store.ErrFenced), errors.Is(err, ErrBusy):
 		refuse(w, http.StatusConflict, err.Error())
+	case errors.Is(err, ErrRefused):
+		refuse(w, http.StatusUnprocessableEntity, err.Error())
 	case errors.Is(err, store.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		refuse(w, http.StatusServiceUnavailable, "the store cannot be used now")
 		a.log.WarnContext(r.Context(), "admin request not served", "method", r.Method, "path", r.URL.Path, "error", err)
@@ -80,11 +82,16 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 
 // writeJSON answers with v.
 func (a *api) writeJSON(w http.ResponseWriter, r *http.Request, v any) {
+	a.writeStatus(w, r, http.StatusOK, v)
+}
+
+func (a *api) writeStatus(w http.ResponseWriter, r *http.Request, status int, v any) {
 	body, err := encode(v)
 	if err != nil {
 		a.fail(w, r, fmt.Errorf("encode answer: %w", err))
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Type", mediaJSON)
+	w.WriteHeader(status)
 	_, _ = w.Write(append(body, '\n')) // a client that went away needs no answer
 }

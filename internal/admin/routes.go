@@ -60,6 +60,8 @@ func (a *api) reads() []route {
 		read("status", "How the daemon is.", nil, jsonOf(Status{}), a.status),
 		read("rejects", "List the latest requests that were refused, newest first.", rejectFilters, jsonOf([]Reject{}), a.rejects),
 		read("audit", "List who changed what, newest first. The header Tenterhook-Audit-Anchor has the number and the hash that the oldest entry follows.", auditFilters, jsonOf([]AuditEntry{}), a.auditLog),
+		read("replays", "List replays of many deliveries, newest first.", []string{"limit", "cursor"}, jsonOf([]Replay{}), a.replays),
+		read("replays/{id}", "Show how far a replay is.", nil, jsonOf(Replay{}), a.showReplay),
 		stream("events", "Follow everything that happens. Last-Event-ID, or after, says where to go on.", eventFilters, feedEvents, a.events),
 	}
 }
@@ -75,6 +77,14 @@ func (a *api) changes() []route {
 		change(ScopeRun, "deliveries/{id}/replay", "replay", "Let the rules decide anew on a delivery; answers the new jobs.", jsonOf([]Job{}), a.replay(ReplayAll)),
 		change(ScopeRun, "deliveries/{id}/replay/failed", "replay", "The same for rules whose last job of it ended badly.", jsonOf([]Job{}), a.replay(ReplayFailed)),
 		change(ScopeRun, "deliveries/{id}/replay/missing", "replay", "The same for rules that made no job of it.", jsonOf([]Job{}), a.replay(ReplayMissing)),
+		{
+			"POST", "replays", ScopeRun, "Let the rules decide anew on all deliveries that a filter finds, one after the other; goes on with a replay of the same filter that was not through. With dry_run, count only.",
+			nil,
+			ReplayRequest{},
+			[]reply{{http.StatusAccepted, mediaJSON, Replay{}}, {http.StatusOK, mediaJSON, ReplayCount{}}},
+			a.recorded("replay", a.startReplay),
+		},
+		change(ScopeRun, "replays/{id}/cancel", "cancel replay", "End a replay that runs. The same asked for again goes on with it.", jsonOf(Replay{}), a.cancelReplay),
 		change(ScopeRun, "hooks/{hook}/pause", "pause", "Let a hook start nothing; what arrives is kept.", nothing, a.pausing(true)),
 		change(ScopeRun, "hooks/{hook}/resume", "resume", "Let a hook start again.", nothing, a.pausing(false)),
 		change(ScopeRun, "hooks/{hook}/rules/{rule}/pause", "pause", "Let a rule start nothing.", nothing, a.pausing(true)),
@@ -86,7 +96,7 @@ func (a *api) changes() []route {
 // feedEvents are the kinds of GET events with their data.
 var feedEvents = map[string]any{
 	EventDelivery: Delivery{}, EventJob: Job{}, EventReject: Reject{}, EventReload: ReloadEvent{}, EventPause: PauseEvent{},
-	EventAudit: AuditEntry{}, EventMissed: Missed{},
+	EventReplay: Replay{}, EventAudit: AuditEntry{}, EventMissed: Missed{},
 }
 
 // jobStreamEvents are the kinds of GET jobs/{id}/stream.

@@ -110,6 +110,20 @@ func (b backend) Cancel(ctx context.Context, id string) error {
 
 func (b backend) Replay(context.Context, string, admin.ReplayOf) ([]job.Job, error) { return nil, nil }
 
+func (b backend) CountReplay(context.Context, job.ReplayFilter) (admin.ReplayCount, error) {
+	return admin.ReplayCount{}, nil
+}
+
+func (b backend) StartReplay(context.Context, string, admin.ReplayRequest) (job.Replay, error) {
+	return job.Replay{}, admin.ErrBusy
+}
+
+func (b backend) CancelReplay(context.Context, string) (job.Replay, error) {
+	return job.Replay{}, store.ErrNotFound
+}
+
+func (b backend) Replays() []job.Replay { return nil }
+
 func (b backend) Log(string, int) (*os.File, error) { return nil, store.ErrNotFound }
 
 func (b backend) SetPause(context.Context, string, string, bool) error { return nil }

@@ -58,8 +58,22 @@ func (b backend) Log(id string, attempt int) (*os.File, error) {
 }
 
 func (b backend) Replay(ctx context.Context, id string, which admin.ReplayOf) ([]job.Job, error) {
-	return b.d.replay(ctx, id, which)
+	return b.d.replay(ctx, id, anew{which: which})
 }
+
+func (b backend) CountReplay(ctx context.Context, f job.ReplayFilter) (admin.ReplayCount, error) {
+	return b.d.countReplay(ctx, f)
+}
+
+func (b backend) StartReplay(ctx context.Context, who string, q admin.ReplayRequest) (job.Replay, error) {
+	return b.d.startReplay(ctx, who, q)
+}
+
+func (b backend) CancelReplay(ctx context.Context, id string) (job.Replay, error) {
+	return b.d.cancelReplay(ctx, id)
+}
+
+func (b backend) Replays() []job.Replay { return b.d.replays.list() }
 
 func (b backend) FollowUps(ctx context.Context, id string) ([]job.FollowUp, error) {
 	return b.d.store.FollowUps(ctx, id)

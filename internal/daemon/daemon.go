@@ -60,6 +60,7 @@ type Daemon struct {
 	paused  pauses
 	feed    *admin.Feed
 	rejects *ingress.Rejects
+	replays replays
 	ingress *ingress.Handler
 	metrics *metrics
 	systemd notifier
@@ -112,6 +113,9 @@ func (d *Daemon) setup(ctx context.Context) error {
 		return err
 	}
 	if err := d.restoreRejects(ctx); err != nil {
+		return err
+	}
+	if err := d.readReplays(ctx); err != nil {
 		return err
 	}
 	if err := d.listen(); err != nil {
@@ -291,6 +295,7 @@ func (d *Daemon) Run(ctx, quick context.Context) error {
 	background.Go(func() { d.watchdog(ctx) })
 	background.Go(func() { d.prune(ctx) })
 	background.Go(func() { d.writeRejects(ctx) })
+	background.Go(func() { d.runReplays(ctx) })
 	background.Go(func() { d.watchStore(ctx, cancel) })
 
 	servers, err := d.serve(cancel)

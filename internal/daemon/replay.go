@@ -2,44 +2,61 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/tenterhook/tenterhook/internal/admin"
+	"github.com/tenterhook/tenterhook/internal/hook"
 	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/store"
 )
 
+// anew says which jobs a stored delivery gets when its rules decide on it anew.
+type anew struct {
+	which admin.ReplayOf
+	rule  string // only this one's; "" is every rule's
+	// begun: a rule whose last job of the delivery is not older gets none. A replay that was cut
+	// off can so go over the same deliveries again and makes nothing twice.
+	begun time.Time
+}
+
 // replay lets the rules in force decide anew on a stored delivery, and queues a job for each that
 // matches and is wanted. A rule whose job of the delivery still waits or runs gets none.
-func (d *Daemon) replay(ctx context.Context, id string, which admin.ReplayOf) ([]job.Job, error) {
+func (d *Daemon) replay(ctx context.Context, id string, how anew) ([]job.Job, error) {
 	delivery, err := d.store.Delivery(ctx, id)
 	if err != nil {
 		return nil, err
 	}
+	jobs, err := d.planAnew(ctx, &delivery, how)
+	if err != nil || len(jobs) == 0 {
+		return nil, err
+	}
+	return d.store.Replay(ctx, id, jobs)
+}
+
+// planAnew returns the jobs that replay would queue.
+func (d *Daemon) planAnew(ctx context.Context, delivery *job.Delivery, how anew) ([]job.Job, error) {
 	h := d.hooks().Hook(delivery.Hook)
 	if h == nil {
 		return nil, fmt.Errorf("hook %q is no longer configured: %w", delivery.Hook, store.ErrNotFound)
 	}
-	before, err := d.store.Jobs(ctx, store.Filter{Delivery: id, Limit: 500})
+	before, err := d.store.Jobs(ctx, store.Filter{Delivery: delivery.ID, Limit: 500})
 	if err != nil {
 		return nil, err
 	}
-	jobs, err := h.PlanReplay(&delivery, time.Now())
+	jobs, err := h.PlanReplay(delivery, time.Now())
 	if err != nil {
 		return nil, err
 	}
-	jobs = slices.DeleteFunc(jobs, func(j job.Job) bool { return !wanted(&j, before, which) })
+	jobs = slices.DeleteFunc(jobs, func(j job.Job) bool { return !how.wants(&j, newest(before, j.Rule)) })
 	for i := range jobs {
 		if last := newest(before, jobs[i].Rule); last != nil {
 			jobs[i].ReplayOf = last.ID
 		}
 	}
-	if len(jobs) == 0 {
-		return nil, nil
-	}
-	return d.store.Replay(ctx, id, jobs)
+	return jobs, nil
 }
 
 // newest is the last job of a rule, nil when it has none.
@@ -52,14 +69,127 @@ func newest(newestFirst []job.Job, rule string) *job.Job {
 	return nil
 }
 
-// wanted says whether a rule's job is to be replayed.
-func wanted(j *job.Job, before []job.Job, which admin.ReplayOf) bool {
-	last := newest(before, j.Rule)
-	switch which {
+// wants says whether a rule's job is to be made anew, when its last one is known.
+func (a anew) wants(j, last *job.Job) bool {
+	if a.rule != "" && j.Rule != a.rule {
+		return false
+	}
+	if last == nil {
+		return a.which != admin.ReplayFailed
+	}
+	if !a.begun.IsZero() && !last.CreatedAt.Before(a.begun) || !last.State.Terminal() {
+		return false
+	}
+	switch a.which {
 	case admin.ReplayFailed:
-		return last != nil && last.State.EndedBadly()
+		return last.State.EndedBadly()
 	case admin.ReplayMissing:
-		return last == nil
+		return false
 	}
 	return true
+}
+
+// selection is a filter of deliveries as the store and the hooks understand it.
+type selection struct {
+	store.Filter
+	match *hook.Matcher // nil: all
+}
+
+// selects reads what somebody asked for, as it is meant at the time now.
+func (d *Daemon) selects(f job.ReplayFilter, now time.Time) (s selection, err error) {
+	s.Filter = store.Filter{Hook: f.Hook, Rule: f.Rule, Event: f.Event, State: f.State, Outcome: f.Outcome, Limit: 500}
+	if f.Which == string(admin.ReplayMissing) {
+		s.Rule = "" // its jobs are what is missing
+	}
+	if s.Since, err = admin.ParseTime(f.Since, now); err != nil {
+		return s, fmt.Errorf("%w: since: %w", admin.ErrRefused, err)
+	}
+	if s.Until, err = admin.ParseTime(f.Until, now); err != nil {
+		return s, fmt.Errorf("%w: until: %w", admin.ErrRefused, err)
+	}
+	if s.Until.IsZero() || s.Until.After(now) {
+		s.Until = now
+	}
+	if f.Hook != "" && d.hooks().Hook(f.Hook) == nil {
+		return s, fmt.Errorf("%w: hook %q is not configured", admin.ErrRefused, f.Hook)
+	}
+	if f.Match == "" {
+		return s, nil
+	}
+	if s.match, err = d.hooks().Hook(f.Hook).Matcher(f.Match); err != nil {
+		return s, fmt.Errorf("%w: match: %w", admin.ErrRefused, err)
+	}
+	return s, nil
+}
+
+// each calls do with the deliveries that s selects, newest first, without their bodies.
+func (d *Daemon) each(ctx context.Context, s selection, do func(*job.Delivery) error) error {
+	for {
+		page, err := d.store.Deliveries(ctx, s.Filter)
+		if err != nil {
+			return err
+		}
+		for i := range page {
+			if err := do(&page[i]); err != nil {
+				return err
+			}
+		}
+		if len(page) < s.Limit {
+			return nil
+		}
+		s.Cursor = page[len(page)-1].ID
+	}
+}
+
+// countReplay says what a replay would do.
+func (d *Daemon) countReplay(ctx context.Context, f job.ReplayFilter) (c admin.ReplayCount, err error) {
+	if !d.replays.counting.TryLock() {
+		return c, fmt.Errorf("%w: another replay is being counted", admin.ErrBusy)
+	}
+	defer d.replays.counting.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, countWithin)
+	defer cancel()
+	s, err := d.selects(f, time.Now())
+	if err != nil {
+		return c, err
+	}
+	err = d.each(ctx, s, func(row *job.Delivery) error {
+		jobs, in, err := d.tryAnew(ctx, row.ID, s, f)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			c.Errors++
+		}
+		if in {
+			c.Deliveries++
+			c.Jobs += jobs
+		}
+		return nil
+	})
+	if errors.Is(err, context.DeadlineExceeded) {
+		return c, fmt.Errorf("%w: these are more deliveries than can be counted in %s: narrow the filter, or begin without counting", admin.ErrRefused, countWithin)
+	}
+	if r, ok := d.replays.unfinished(f); ok {
+		c.Unfinished = r.ID
+	}
+	return c, err
+}
+
+// countWithin bounds a dry run: its answer must come within the server's time.
+const countWithin = 50 * time.Second
+
+// tryAnew says how many jobs a delivery would get, and whether it is selected at all.
+func (d *Daemon) tryAnew(ctx context.Context, id string, s selection, f job.ReplayFilter) (jobs int, in bool, err error) {
+	delivery, err := d.store.Delivery(ctx, id)
+	if err != nil {
+		return 0, true, err
+	}
+	if s.match != nil {
+		if in, err = s.match.Matches(&delivery); !in {
+			return 0, err != nil, err
+		}
+	}
+	planned, err := d.planAnew(ctx, &delivery, anew{which: admin.ReplayOf(f.Which), rule: f.Rule})
+	return len(planned), true, err
 }

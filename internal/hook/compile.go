@@ -113,6 +113,7 @@ func compileHook(node config.Node, c Context, d *config.Diagnostics) (*Hook, *ho
 	compileVerify(h, spec, node, c, d)
 	compileDedupe(h, spec, d)
 	scope := compileLets(h, spec, d)
+	h.scope = scope
 	compileRespond(h, spec, scope, d)
 	compileRules(h, m, node, spec, scope, c, d)
 	checkWait(h, spec, d)

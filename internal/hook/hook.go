@@ -83,6 +83,7 @@ type Hook struct {
 	secrets  [][]byte
 	allowIPs []netip.Prefix
 	lets     *expression.Lets
+	scope    expression.Scope // of expressions that are tried on it
 	withhold []string
 	secret   *strings.Replacer // takes values that are never shown out of a text
 	longest  int               // of those values, in bytes

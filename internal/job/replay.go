@@ -13,6 +13,8 @@ type Replay struct {
 	Since time.Time
 	Until time.Time
 
+	Rate float64 // deliveries a second
+
 	Status     ReplayStatus
 	Reason     string // why it failed, "" otherwise
 	CreatedAt  time.Time
