@@ -96,6 +96,8 @@ func (e *env) settings() (settings, error) {
 	}
 	if path, ok := strings.CutPrefix(kept.URL, "sqlite:"); ok {
 		s.store = within(file.Dir, path)
+	} else if isDatabase(kept.URL) {
+		s.store = kept.URL
 	}
 	return s, nil
 }
@@ -149,15 +151,15 @@ func (e *env) reading(do func(source) error) error {
 	if !admin.Dead(err) {
 		return withHints(err, s)
 	}
-	if _, statErr := os.Stat(s.store); s.store == "" || statErr != nil {
+	if _, statErr := os.Stat(s.store); s.store == "" || statErr != nil && !isDatabase(s.store) {
 		return withHints(err, s)
 	}
 	kept, openErr := e.openStore(e.ctx, s.store)
 	if openErr != nil {
-		return fail(fmt.Errorf("read %q while the daemon is down: %w", s.store, openErr))
+		return fail(fmt.Errorf("read %s while the daemon is down: %w", shownStore(s.store), openErr))
 	}
 	defer kept.Close()
-	e.say("the daemon is not running, reading %s", printable(s.store))
+	e.say("the daemon is not running, reading %s", shownStore(s.store))
 	return do(stored{kept})
 }
 

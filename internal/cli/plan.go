@@ -94,7 +94,7 @@ func (c *planCmd) filter(now time.Time) (store.Filter, error) {
 
 // compare reads the store itself, also beside a daemon that runs.
 func (c *planCmd) compare(e *env, f store.Filter, before *daemon.Config, after *hook.Set) (*backtest.Report, error) {
-	from, err := e.openStore(e.ctx, before.Settings.Store)
+	from, err := e.openStore(e.ctx, before.Settings.StoreAt())
 	if err != nil {
 		return nil, err
 	}

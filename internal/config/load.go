@@ -310,6 +310,7 @@ func (l *loader) resolveAll(n Node, secret bool) {
 				n.hide()
 			}
 		}
+		l.hidePasswords(t.Value)
 		l.digestValue(t)
 	case KindList:
 		for _, child := range n.List() {

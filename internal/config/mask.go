@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"maps"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -108,6 +109,24 @@ func (n Node) hide() {
 func (l *loader) hide(value string) {
 	if len(value) >= shortestHidden {
 		l.hidden[value] = true
+	}
+}
+
+// urlPassword finds the password in a URL, and one that is a parameter of it.
+var urlPassword = regexp.MustCompile(`://[^\s/:@]*:([^\s/@]+)@|[?&](?:password|sslpassword)=([^\s&]+)`)
+
+// hidePasswords hides the passwords of URLs, as they are written and as they are meant.
+func (l *loader) hidePasswords(value string) {
+	if !strings.Contains(value, "://") {
+		return
+	}
+	for _, found := range urlPassword.FindAllStringSubmatch(value, -1) {
+		for _, password := range found[1:] {
+			l.hide(password)
+			if plain, err := url.PathUnescape(password); err == nil {
+				l.hide(plain)
+			}
+		}
 	}
 }
 

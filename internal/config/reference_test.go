@@ -108,6 +108,17 @@ admin: {token: literal token two}
 	}
 }
 
+func TestReference_ThePasswordOfAURLIsHidden(t *testing.T) {
+	src := "a: postgres://u:correct%20horse@db/x?sslpassword=battery\nb: postgres://u:staple@[::1]:5432/x\nc: http://host:80/a@b\nstore: {url: none}\n"
+	f, d := Parse("hooks.yaml", []byte(src), Options{Environ: []string{"TENTERHOOK_STORE__URL=postgres://u:layered@db/x"}})
+	if d.Err() != nil {
+		t.Fatal(d)
+	}
+	if got, want := strings.Join(f.Mask(), "|"), "battery|correct horse|correct%20horse|layered|staple"; got != want {
+		t.Errorf("hidden are %s, want %s", got, want)
+	}
+}
+
 func TestSecret_WarnsOfWhatOthersCanRead(t *testing.T) {
 	dir := t.TempDir()
 	save(t, filepath.Join(dir, "private"), strings.Repeat("x", 32))

@@ -226,6 +226,11 @@ type Secret struct {
 	place   Node
 }
 
+// Secret is the text as a value that nothing shows.
+func (t Text) Secret() Secret {
+	return Secret{value: &t.Value, literal: len(t.parts) == 0, place: t.node}
+}
+
 // Reveal is the value. The slice is the caller's.
 func (s Secret) Reveal() []byte {
 	if s.value == nil {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/tenterhook/tenterhook/internal/job"
+	"github.com/tenterhook/tenterhook/internal/store/postgres/postgrestest"
 	"github.com/tenterhook/tenterhook/internal/store/sqlite"
 )
 
@@ -44,6 +45,7 @@ func compile(tags string) (string, error) {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
+	postgrestest.Stop()
 	if dir, err := built(); err == nil {
 		_ = os.RemoveAll(dir)
 	}

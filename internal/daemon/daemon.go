@@ -26,7 +26,6 @@ import (
 	"github.com/tenterhook/tenterhook/internal/ingress"
 	"github.com/tenterhook/tenterhook/internal/launch"
 	"github.com/tenterhook/tenterhook/internal/store"
-	"github.com/tenterhook/tenterhook/internal/store/sqlite"
 	"github.com/tenterhook/tenterhook/internal/worker"
 )
 
@@ -55,7 +54,7 @@ type Daemon struct {
 	reloaded atomic.Pointer[reloadState]
 	reloads  chan reloadRequest
 
-	store   *sqlite.Store
+	store   opened
 	pool    *worker.Pool
 	paused  pauses
 	feed    *admin.Feed
@@ -129,7 +128,7 @@ func (d *Daemon) setup(ctx context.Context) error {
 		return err
 	}
 	if groups != nil {
-		d.log.Info("runs have control groups", "processes_ended", groups.Sweep(surviving(d.booted.Store+".survive")))
+		d.log.Info("runs have control groups", "processes_ended", groups.Sweep(surviving(d.booted.Files+".survive")))
 	} else {
 		d.log.Debug("runs have no control groups", "reason", why)
 	}
@@ -143,20 +142,17 @@ func (d *Daemon) setup(ctx context.Context) error {
 
 // openStore opens the store and the pool, which the store's writer tells of what it committed.
 func (d *Daemon) openStore(ctx context.Context) error {
-	s, err := sqlite.Open(ctx, d.booted.Store, sqlite.Options{
-		Committed: d.told,
-		Log:       d.log,
-	})
+	s, err := openStore(ctx, d.booted, d.told, d.log)
 	if err != nil {
 		return err
 	}
 	d.store = s
 	d.onStop("store", s.Close)
-	runDir, err := runFolder(d.booted.Store)
+	runDir, err := runFolder(d.booted.Files)
 	if err != nil {
 		return err
 	}
-	action.ClearShared(d.booted.Store)
+	action.ClearShared(d.booted.Files)
 	d.onStop("run directories", func() error { return os.RemoveAll(runDir) })
 	node, err := os.Hostname()
 	if err != nil {
@@ -164,7 +160,7 @@ func (d *Daemon) openStore(ctx context.Context) error {
 	}
 	d.pool = worker.New(worker.Options{
 		Workers: d.booted.Workers, Store: watched{s, d.feed}, Rules: d.rules, Log: d.log, Node: node,
-		Dirs:    action.Dirs{Run: runDir, Survive: d.booted.Store + ".survive", Log: d.logDir()},
+		Dirs:    action.Dirs{Run: runDir, Survive: d.booted.Files + ".survive", Log: d.logDir()},
 		Observe: d.metrics, Sweep: action.Sweep,
 	})
 	return nil
@@ -466,7 +462,7 @@ const (
 const mostLogs = 1 << 30
 
 // logDir is where commands with limits.log have their whole output.
-func (d *Daemon) logDir() string { return d.booted.Store + ".logs" }
+func (d *Daemon) logDir() string { return d.booted.Files + ".logs" }
 
 // pruneLogs removes logs of jobs that are not kept any more, and the oldest beyond mostLogs.
 func (d *Daemon) pruneLogs(ctx context.Context) {

@@ -9,19 +9,18 @@ import (
 	"github.com/tenterhook/tenterhook/internal/admin"
 	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/store"
-	"github.com/tenterhook/tenterhook/internal/store/sqlite"
 )
 
 // watched is a store that tells the feed what it has committed. While nobody listens it costs a
 // look at a flag.
 type watched struct {
-	*sqlite.Store
+	opened
 	feed *admin.Feed
 }
 
 // Accept implements ingress.Accepter.
 func (w watched) Accept(ctx context.Context, d *job.Delivery, jobs []job.Job) (store.Receipt, error) {
-	receipt, err := w.Store.Accept(ctx, d, jobs)
+	receipt, err := w.opened.Accept(ctx, d, jobs)
 	if err != nil || !w.feed.Heard() {
 		return receipt, err
 	}
@@ -39,7 +38,7 @@ func (w watched) Accept(ctx context.Context, d *job.Delivery, jobs []job.Job) (s
 
 // Start implements worker.Store.
 func (w watched) Start(ctx context.Context, m store.StartMark) error {
-	err := w.Store.Start(ctx, m)
+	err := w.opened.Start(ctx, m)
 	var refused *store.RefusedError
 	switch {
 	case errors.As(err, &refused):
@@ -55,7 +54,7 @@ func (w watched) Start(ctx context.Context, m store.StartMark) error {
 
 // Finish implements worker.Store.
 func (w watched) Finish(ctx context.Context, e store.Ended) error {
-	err := w.Store.Finish(ctx, e)
+	err := w.opened.Finish(ctx, e)
 	if err != nil {
 		return err
 	}
@@ -72,7 +71,7 @@ func (w watched) Finish(ctx context.Context, e store.Ended) error {
 
 // Settle implements worker.Store.
 func (w watched) Settle(ctx context.Context, s store.Settle) error {
-	err := w.Store.Settle(ctx, s)
+	err := w.opened.Settle(ctx, s)
 	if err == nil {
 		w.moved(s.Job, func(j *job.Job) {
 			arrive(j, s.Next, s.At, s.RunAt)
@@ -84,7 +83,7 @@ func (w watched) Settle(ctx context.Context, s store.Settle) error {
 
 // Conclude implements worker.Store.
 func (w watched) Conclude(ctx context.Context, id string, at time.Time) error {
-	err := w.Store.Conclude(ctx, id, at)
+	err := w.opened.Conclude(ctx, id, at)
 	if err == nil {
 		w.moved(id, func(*job.Job) {})
 	}

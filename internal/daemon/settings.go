@@ -17,6 +17,7 @@ import (
 	"github.com/tenterhook/tenterhook/internal/hook"
 	"github.com/tenterhook/tenterhook/internal/hooktest"
 	"github.com/tenterhook/tenterhook/internal/store"
+	"github.com/tenterhook/tenterhook/internal/store/postgres"
 )
 
 // Settings are what a configuration says beside its hooks. A change of Server, Admin or Store
@@ -24,10 +25,15 @@ import (
 type Settings struct {
 	Server    Server
 	Admin     Admin
-	Store     string // path of the SQLite file
+	Store     string        // where it is, as it may be shown: the path of a SQLite file, or a URL
+	Database  config.Secret // the URL of a PostgreSQL database; empty for SQLite
+	Files     string        // what the names of files beside the store begin with
 	Retention store.Retention
 	Workers   int
 }
+
+// StoreAt is where the store is, with the password if it has one: not to be shown.
+func (s Settings) StoreAt() string { return cmp.Or(string(s.Database.Reveal()), s.Store) }
 
 // Server is where deliveries come in.
 type Server struct {
@@ -105,7 +111,7 @@ type tokenSpec struct {
 }
 
 type storeSpec struct {
-	URL       config.Text    `yaml:"url" doc:"sqlite:FILE." default:"sqlite:tenterhook.db"`
+	URL       config.Text    `yaml:"url" doc:"sqlite:FILE, or postgres://user:password@host/database." default:"sqlite:tenterhook.db"`
 	Retention *retentionSpec `yaml:"retention" doc:"How much is kept. Jobs that have not ended are never pruned."`
 }
 
@@ -171,7 +177,7 @@ func settings(spec rootSpec, file *config.File, d *config.Diagnostics) Settings 
 	if s.Admin.Listen == s.Server.Listen && !strings.HasSuffix(s.Admin.Listen, ":0") {
 		d.Errorf(firstWritten(file.Root, spec.Admin.Listen, spec.Server.Listen), "admin and server cannot share the address %s", s.Admin.Listen)
 	}
-	s.Store = storePath(spec.Store.URL, file, d)
+	readStore(&s, spec.Store.URL, file, d)
 	if r := spec.Store.Retention; r != nil {
 		set(&s.Retention.For, r.For)
 		set(&s.Retention.Deliveries, r.Deliveries)
@@ -254,19 +260,23 @@ func server(spec serverSpec, file *config.File, d *config.Diagnostics) Server {
 	return s
 }
 
-func storePath(url config.Text, file *config.File, d *config.Diagnostics) string {
-	value := cmp.Or(url.Value, "sqlite:tenterhook.db")
+// readStore reads where the store is.
+func readStore(s *Settings, at config.Text, file *config.File, d *config.Diagnostics) {
+	value := cmp.Or(at.Value, "sqlite:tenterhook.db")
 	scheme, path, _ := strings.Cut(value, ":")
 	switch {
 	case scheme == "sqlite" && path != "":
-		return beside(file, strings.TrimPrefix(path, "//"))
+		s.Store = beside(file, strings.TrimPrefix(path, "//"))
+		s.Files = s.Store
 	case scheme == "postgres" || scheme == "postgresql":
-		d.Errorf(url, "store %s: is part of the language, but this version does not carry it out yet", scheme).
-			Hint("sqlite:tenterhook.db keeps everything on this machine")
+		if err := postgres.Check(value); err != nil {
+			d.Errorf(at, "store url: %s", err.Error()).Hint("postgres://user:password@host:5432/database, with the password as ${NAME} or ${file:…}")
+			return
+		}
+		s.Store, s.Database, s.Files = postgres.Shown(value), at.Secret(), beside(file, "tenterhook")
 	default:
-		d.Errorf(url, "store url wants sqlite:FILE, found %q", value)
+		d.Errorf(at, "store url wants sqlite:FILE or postgres://user@host/database, found %q", value)
 	}
-	return ""
 }
 
 // beside resolves a relative path against the configuration's folder.
@@ -327,7 +337,7 @@ func (s Settings) needRestart(next Settings) []string {
 	add("admin.token", string(s.Admin.Token.Reveal()) != string(next.Admin.Token.Reveal()))
 	add("admin.tokens", !slices.EqualFunc(s.Admin.Tokens, next.Admin.Tokens, sameToken))
 	add("admin.hosts", !slices.Equal(s.Admin.Hosts, next.Admin.Hosts))
-	add("store.url", s.Store != next.Store)
+	add("store.url", s.Store != next.Store || string(s.Database.Reveal()) != string(next.Database.Reveal()))
 	add("store.retention", s.Retention != next.Retention)
 	add("workers", s.Workers != next.Workers)
 	return names

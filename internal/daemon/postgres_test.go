@@ -1,0 +1,62 @@
+package daemon_test
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tenterhook/tenterhook/internal/config"
+	"github.com/tenterhook/tenterhook/internal/daemon"
+	"github.com/tenterhook/tenterhook/internal/job"
+	"github.com/tenterhook/tenterhook/internal/store/postgres/postgrestest"
+)
+
+// onPostgres writes hooks.yaml for a daemon whose store is a database, and returns its folder.
+func onPostgres(t *testing.T, url, hooks string) string {
+	t.Helper()
+	dir := shortDir(t)
+	header := fmt.Sprintf("server: {listen: '127.0.0.1:0', drain: 10s}\nadmin: {listen: 'unix:%s/admin.sock'}\nstore: {url: '%s'}\n", dir, url)
+	write(t, filepath.Join(dir, "hooks.yaml"), header+hooks)
+	return dir
+}
+
+func TestPostgres_ADeliveryRunsAndIsKnownAfterARestart(t *testing.T) {
+	const password = "correct-horse-battery" // the server trusts everybody, and nobody may see it
+	url := strings.Replace(postgrestest.Schema(t), "tenterhook@", "tenterhook:"+password+"@", 1)
+	dir := onPostgres(t, url, siteHook)
+	r := startIn(t, dir)
+	a := r.push("/github", "d1", "push", pushMain)
+	if a.status != http.StatusAccepted || len(a.json.Jobs) != 1 {
+		t.Fatalf("answer %d %s", a.status, a.body)
+	}
+	if j := r.job(a.json.Jobs[0]); j.State != job.Succeeded || len(j.Attempts) != 1 || j.Attempts[0].Output != "done\n" {
+		t.Fatalf("job %+v", j)
+	}
+	if s := r.status(); !strings.HasPrefix(s.Store, "postgres://tenterhook@127.0.0.1:") {
+		t.Errorf("status says the store is %q", s.Store)
+	}
+	if log := r.log.String(); strings.Contains(log, password) || !strings.Contains(log, "flushed to the server's disk") {
+		t.Errorf("the log shows the password, or does not say what a commit survives:\n%s", log)
+	}
+	must(t, r.stop())
+	r = startIn(t, dir)
+	if again := r.push("/github", "d1", "push", pushMain); again.json.Status != "duplicate" || again.json.Delivery != a.json.Delivery {
+		t.Errorf("after a restart the same delivery is answered %d %s", again.status, again.body)
+	}
+}
+
+func TestPostgres_ASecondDaemonIsRefused(t *testing.T) {
+	url := postgrestest.Schema(t)
+	startIn(t, onPostgres(t, url, siteHook))
+	second := onPostgres(t, url, siteHook)
+	_, err := daemon.New(t.Context(), daemon.Options{Config: config.Options{Path: filepath.Join(second, "hooks.yaml")}, Log: slog.New(slog.DiscardHandler)})
+	if err == nil {
+		t.Fatal("two daemons share a store")
+	}
+	if !strings.Contains(err.Error(), "another process has the store open") {
+		t.Error(err)
+	}
+}
