@@ -40,6 +40,7 @@ type grammar struct {
 	Explain explainCmd `cmd:"" group:"write" help:"Say what the hooks would do with a request, and why."`
 
 	Providers providersCmd `cmd:"" group:"write" help:"List the senders known by name, or show one."`
+	Fmt       fmtCmd       `cmd:"" group:"write" help:"Format hooks.yaml; comments stay."`
 	Schema    schemaCmd    `cmd:"" group:"write" help:"Print the JSON Schema of hooks.yaml, for editors."`
 
 	Deliveries deliveriesCmd `cmd:"" group:"look" help:"List and show the deliveries that were taken in."`
