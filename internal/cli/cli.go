@@ -35,6 +35,7 @@ const (
 type grammar struct {
 	Serve serveCmd `cmd:"" group:"daemon" help:"Run the daemon."`
 
+	Init    initCmd    `cmd:"" group:"write" help:"Write a hooks.yaml with fresh secrets to begin with."`
 	Check   checkCmd   `cmd:"" group:"write" help:"Check the configuration; start nothing."`
 	Send    sendCmd    `cmd:"" group:"write" help:"Send a signed delivery to a hook, as the real sender would."`
 	Explain explainCmd `cmd:"" group:"write" help:"Say what the hooks would do with a request, and why."`

@@ -183,7 +183,7 @@ func (e *Ed25519) Sign(r *request.Request, secret []byte, now time.Time) error {
 		raw, err = anyBase64(strings.TrimPrefix(string(secret), privatePrefix))
 	}
 	if err != nil || len(raw) != ed25519.PrivateKeySize {
-		return errors.New("a public key can check signatures, but not make them")
+		return ErrOnlyChecks
 	}
 	message, err := e.message(r, now)
 	if err != nil {
@@ -244,7 +244,7 @@ func ecdsaKey(key []byte) (*ecdsa.PublicKey, error) {
 
 // Sign is an error: with the public key nobody can.
 func (*ECDSA) Sign(*request.Request, []byte, time.Time) error {
-	return errors.New("a public key can check signatures, but not make them")
+	return ErrOnlyChecks
 }
 
 // Check finds what is wrong with the settings.

@@ -262,7 +262,7 @@ func isAudience(aud any, want string) bool {
 func (j *JWT) Sign(r *request.Request, secret []byte, now time.Time) error {
 	algorithm := j.algorithms()[0]
 	if !strings.HasPrefix(algorithm, "HS") {
-		return errors.New("a public key can check tokens, but not make them")
+		return ErrOnlyChecks
 	}
 	claims := map[string]any{"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(5 * time.Minute).Unix()}
 	for name, value := range j.Claims {

@@ -206,7 +206,7 @@ func (s *Standard) Sign(r *request.Request, secret []byte, now time.Time) error 
 		return err
 	}
 	if key.public != nil && key.private == nil {
-		return errors.New("a public key (whpk_) can check signatures, but not make them")
+		return ErrOnlyChecks
 	}
 	family, clock := s.family(r), Timestamp{Unit: seconds}
 	c := &content{template: "{id}.{timestamp}.{body}", id: s.ID(r), timestamp: clock.format(now)}

@@ -139,6 +139,9 @@ const (
 	maxCandidates = 16
 )
 
+// ErrOnlyChecks is Sign's error for a secret that is the public half of a key.
+var ErrOnlyChecks = errors.New("a public key can check signatures, but not make them")
+
 var (
 	errMismatch = errors.New("signature does not match")
 	errNoSecret = errors.New("no secret is configured")
