@@ -51,6 +51,7 @@ type grammar struct {
 	Plan       planCmd       `cmd:"" group:"write" help:"Try another configuration on the deliveries that are stored."`
 	Pause      pauseCmd      `cmd:"" group:"daemon" help:"Let a hook or rule start nothing; what arrives is kept."`
 	Resume     resumeCmd     `cmd:"" group:"daemon" help:"Let a paused hook or rule start again."`
+	Backup     backupCmd     `cmd:"" group:"daemon" help:"Copy the store to a file, checked, while the daemon runs or not."`
 	Reload     reloadCmd     `cmd:"" group:"daemon" help:"Make the daemon read its configuration again."`
 	Completion completionCmd `cmd:"" group:"other" help:"Print a completion script for your shell."`
 	Man        manCmd        `cmd:"" group:"other" help:"Print the man page, or write one for each command."`

@@ -124,11 +124,14 @@ func (e *env) confirm(question string) bool {
 
 // progress draws how far a long work is, on a terminal only. At the end it wipes it out.
 func (e *env) progress(done, all int) {
-	if !e.err.terminal || all < 10 {
+	if !e.err.terminal {
 		return
 	}
 	if done >= all {
 		fmt.Fprintf(e.stderr, "\r\x1b[K")
+		return
+	}
+	if all < 10 {
 		return
 	}
 	const width = 30
