@@ -18,7 +18,8 @@ const module = "github.com/tenterhook/tenterhook/"
 // A package that is not listed is a test failure: decide where it belongs, then add it.
 var mayImport = map[string][]string{
 	"cmd/tenterhook":           {"internal/cli"},
-	"internal/cli":             {"internal/backtest", "internal/daemon", "internal/hooktest", "internal/admin", "internal/hook", "internal/provider", "internal/verify", "internal/request", "internal/config", "internal/job", "internal/store", "internal/store/sqlite", "internal/store/postgres"},
+	"internal/cli":             {"internal/doctor", "internal/backtest", "internal/daemon", "internal/hooktest", "internal/admin", "internal/hook", "internal/provider", "internal/verify", "internal/request", "internal/config", "internal/job", "internal/store", "internal/store/sqlite", "internal/store/postgres"},
+	"internal/doctor":          {"internal/daemon", "internal/hook", "internal/launch", "internal/config", "internal/store/sqlite"},
 	"internal/daemon":          {"internal/backtest", "internal/crashpoint", "internal/hooktest", "internal/admin", "internal/ingress", "internal/worker", "internal/hook", "internal/action", "internal/launch", "internal/config", "internal/job", "internal/store", "internal/store/sqlite", "internal/store/postgres"},
 	"internal/ingress":         {"internal/crashpoint", "internal/hook", "internal/request", "internal/job", "internal/store"},
 	"internal/worker":          {"internal/crashpoint", "internal/action", "internal/job", "internal/store"},

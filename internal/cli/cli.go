@@ -48,6 +48,7 @@ type grammar struct {
 	Jobs       jobsCmd       `cmd:"" group:"look" help:"List and show jobs; retry and cancel them."`
 	Status     statusCmd     `cmd:"" group:"look" help:"Show how the daemon is."`
 
+	Doctor     doctorCmd     `cmd:"" group:"look" help:"Look for what is wrong around the daemon, and say how to mend it."`
 	Plan       planCmd       `cmd:"" group:"write" help:"Try another configuration on the deliveries that are stored."`
 	Pause      pauseCmd      `cmd:"" group:"daemon" help:"Let a hook or rule start nothing; what arrives is kept."`
 	Resume     resumeCmd     `cmd:"" group:"daemon" help:"Let a paused hook or rule start again."`
