@@ -58,6 +58,8 @@ type grammar struct {
 	Man        manCmd        `cmd:"" group:"other" help:"Print the man page, or write one for each command."`
 	Version    versionCmd    `cmd:"" group:"other" help:"Print the version."`
 
+	Complete completeCmd `cmd:"" hidden:""`
+
 	Config      string      `short:"c" placeholder:"FILE" default:"${config}" help:"Configuration file (default $$TENTERHOOK_CONFIG, else hooks.yaml)."`
 	Help        helpFlag    `short:"h" help:"Show help for the command."`
 	VersionFlag versionFlag `name:"version" hidden:""`

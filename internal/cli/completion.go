@@ -49,6 +49,7 @@ type spelling struct {
 // place is a point on the command line: after "jobs list", say.
 type place struct {
 	path     string // "" after the program's name
+	asks     string // kind of the words that only the program itself knows: see completeCmd
 	commands []option
 	flags    []option
 }
@@ -61,6 +62,7 @@ type option struct {
 	value  bool     // takes a value
 	values []string // which are known
 	file   bool     // which is a file
+	asks   string   // kind of its values that only the program itself knows
 }
 
 // knownValues are the flags and arguments whose values are words of ours.
@@ -98,6 +100,7 @@ func (s *spelling) walk(node *kong.Node, path string, inherited []option) {
 		for _, value := range argument.EnumSlice() {
 			p.commands = append(p.commands, option{name: value})
 		}
+		p.asks = kindOf(argument)
 	}
 	s.places = append(s.places, p)
 	for _, child := range node.Children {
@@ -112,7 +115,7 @@ func (s *spelling) flags(flags []*kong.Flag) (out []option) {
 		if f.Hidden {
 			continue
 		}
-		o := option{name: f.Name, help: f.Help, value: !f.IsBool(), values: knownValues[f.Name], file: f.PlaceHolder == "FILE"}
+		o := option{name: f.Name, help: f.Help, value: !f.IsBool(), values: knownValues[f.Name], file: f.PlaceHolder == "FILE", asks: kindOf(f.Value)}
 		if f.Short != 0 {
 			o.short = string(f.Short)
 		}
@@ -122,6 +125,17 @@ func (s *spelling) flags(flags []*kong.Flag) (out []option) {
 		}
 	}
 	return out
+}
+
+// kindOf is what a value is, when the program knows which there are: hooks, jobs, files.
+func kindOf(v *kong.Value) string {
+	if v.Tag == nil {
+		return ""
+	}
+	if v.Tag.PlaceHolder == "FILE" || v.Tag.PlaceHolder == "DIR" {
+		return "files"
+	}
+	return v.Tag.Get("complete")
 }
 
 // steps are the patterns of "place word" that lead to another place.
@@ -151,9 +165,10 @@ func (o option) spellings() []string {
 func (s *spelling) bash(w io.Writer) {
 	fmt.Fprint(w, `# tenterhook completion for bash
 _tenterhook() {
-    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} at= words= i
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} at= words= asks= conf=() i
     COMPREPLY=()
     for ((i = 1; i < COMP_CWORD; i++)); do
+        case "${COMP_WORDS[i]}" in -c|--config) conf=(-c "${COMP_WORDS[i+1]}") ;; esac
         case "$at ${COMP_WORDS[i]}" in
 `)
 	fmt.Fprintf(w, "        %s) at=\"${at:+$at }${COMP_WORDS[i]}\" ;;\n        esac\n    done\n    case \"$prev\" in\n", strings.Join(s.steps(shellQuote), "|"))
@@ -164,6 +179,8 @@ _tenterhook() {
 			reply = `COMPREPLY=($(compgen -f -- "$cur")); return`
 		case o.values != nil:
 			reply = fmt.Sprintf(`COMPREPLY=($(compgen -W %s -- "$cur")); return`, shellQuote(strings.Join(o.values, " ")))
+		case o.asks != "":
+			reply = fmt.Sprintf(`COMPREPLY=($(compgen -W "$(tenterhook "${conf[@]}" complete %s 2>/dev/null | cut -f1)" -- "$cur")); return`, o.asks)
 		}
 		fmt.Fprintf(w, "    %s) %s ;;\n", strings.Join(o.spellings(), "|"), reply)
 	}
@@ -176,10 +193,14 @@ _tenterhook() {
 		for _, o := range p.flags {
 			words = append(words, "--"+o.name)
 		}
-		fmt.Fprintf(w, "    %s) words=%s ;;\n", shellQuote(p.path), shellQuote(strings.Join(words, " ")))
+		fmt.Fprintf(w, "    %s) words=%s asks=%s ;;\n", shellQuote(p.path), shellQuote(strings.Join(words, " ")), p.asks)
 	}
 	fmt.Fprint(w, `    esac
-    COMPREPLY=($(compgen -W "$words" -- "$cur"))
+    case "$asks" in
+    files) COMPREPLY=($(compgen -f -- "$cur")) ;;
+    ?*) words="$words $(tenterhook "${conf[@]}" complete "$asks" 2>/dev/null | cut -f1)" ;;
+    esac
+    COMPREPLY+=($(compgen -W "$words" -- "$cur"))
 }
 complete -F _tenterhook tenterhook
 `)
@@ -190,9 +211,10 @@ func (s *spelling) zsh(w io.Writer) {
 compdef _tenterhook tenterhook
 
 _tenterhook() {
-    local at='' i
-    local -a found
+    local at='' asks='' i
+    local -a found conf
     for ((i = 2; i < CURRENT; i++)); do
+        case "${words[i]}" in (-c|--config) conf=(-c "${words[i+1]}") ;; esac
         case "$at ${words[i]}" in
 `)
 	fmt.Fprintf(w, "        (%s) at=\"${at:+$at }${words[i]}\" ;;\n        esac\n    done\n    case \"${words[CURRENT-1]}\" in\n", strings.Join(s.steps(shellQuote), "|"))
@@ -203,6 +225,8 @@ _tenterhook() {
 			reply = "_files; return"
 		case o.values != nil:
 			reply = "compadd -- " + strings.Join(o.values, " ") + "; return"
+		case o.asks != "":
+			reply = "_tenterhook_ask " + o.asks + "; return"
 		}
 		fmt.Fprintf(w, "    (%s) %s ;;\n", strings.Join(o.spellings(), "|"), reply)
 	}
@@ -215,10 +239,21 @@ _tenterhook() {
 		for _, o := range p.flags {
 			fmt.Fprintf(w, "        %s\n", shellQuote(described("--"+o.name, o.help)))
 		}
-		fmt.Fprint(w, "        ) ;;\n")
+		fmt.Fprintf(w, "        ) asks=%s ;;\n", p.asks)
 	}
 	fmt.Fprint(w, `    esac
+    case "$asks" in
+    (files) _files ;;
+    (?*) _tenterhook_ask "$asks" ;;
+    esac
     _describe -t words tenterhook found
+}
+
+# What only the program itself knows: hooks, ids.
+_tenterhook_ask() {
+    local -a known
+    known=("${(@f)$(tenterhook "${conf[@]}" complete "$1" 2>/dev/null | sed 's/:/\\:/g; s/	/:/')}")
+    [ -n "$known[1]" ] && _describe -t known "$1" known
 }
 
 # Loaded from fpath this file is the function itself.
@@ -248,12 +283,28 @@ function __tenterhook_at
     end
     test "$at" = "$argv[1]"
 end
+# What only the program itself knows: hooks, ids.
+function __tenterhook_ask
+    set -l conf
+    set -l words (commandline -opc)
+    for i in (seq (count $words))
+        contains -- $words[$i] -c --config; and set conf -c $words[(math $i + 1)]
+    end
+    tenterhook $conf complete $argv[1] 2>/dev/null
+end
 complete -c tenterhook -f
 `, strings.Join(s.steps(fishQuote), " "))
 	for _, p := range s.places {
 		when := fishQuote("__tenterhook_at " + fishQuote(p.path))
 		for _, o := range p.commands {
 			fmt.Fprintf(w, "complete -c tenterhook -n %s -a %s -d %s\n", when, o.name, fishQuote(o.help))
+		}
+		switch p.asks {
+		case "":
+		case "files":
+			fmt.Fprintf(w, "complete -c tenterhook -n %s -F\n", when)
+		default:
+			fmt.Fprintf(w, "complete -c tenterhook -n %s -a %s\n", when, fishQuote("(__tenterhook_ask "+p.asks+")"))
 		}
 		for _, o := range p.flags {
 			fmt.Fprintf(w, "complete -c tenterhook -n %s -l %s", when, o.name)
@@ -263,6 +314,8 @@ complete -c tenterhook -f
 			switch {
 			case o.file:
 				fmt.Fprint(w, " -r -F")
+			case o.asks != "":
+				fmt.Fprintf(w, " -x -a %s", fishQuote("(__tenterhook_ask "+o.asks+")"))
 			case o.value:
 				fmt.Fprintf(w, " -x -a %s", fishQuote(strings.Join(o.values, " ")))
 			}

@@ -92,7 +92,7 @@ func outcomePaint(outcome string) style {
 }
 
 type deliveriesShowCmd struct {
-	ID   string `arg:"" help:"Id of the delivery, or at least 6 characters of its beginning or end."`
+	ID   string `arg:"" complete:"deliveries" help:"Id of the delivery, or at least 6 characters of its beginning or end."`
 	Body bool   `help:"Print the body alone, exactly as it arrived."`
 	JSON bool   `name:"json" help:"Print one JSON document (without the body)."`
 }

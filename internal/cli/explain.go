@@ -24,7 +24,7 @@ import (
 
 // explainCmd is "explain".
 type explainCmd struct {
-	Delivery string `arg:"" optional:"" help:"Id of a stored delivery."`
+	Delivery string `arg:"" optional:"" complete:"deliveries" help:"Id of a stored delivery."`
 	Request  string `placeholder:"FILE" help:"Request to explain instead: a JSON file with method, url, headers and body or body_base64; - is standard input."`
 	Recorded bool   `help:"What was decided when the delivery arrived, as it was recorded with it, whatever the configuration says now."`
 	At       string `placeholder:"TIME" help:"The clock, for signatures with a time: RFC 3339 or seconds since 1970. Default: now."`

@@ -11,7 +11,7 @@ import (
 
 // filterFlags are the flags that every list takes.
 type filterFlags struct {
-	Hook   string `placeholder:"HOOK" help:"Only of this hook."`
+	Hook   string `complete:"hooks" placeholder:"HOOK" help:"Only of this hook."`
 	Rule   string `placeholder:"RULE" help:"Only of this rule."`
 	State  string `placeholder:"STATE" help:"Only with a job in this state."`
 	Event  string `placeholder:"EVENT" help:"Only of this event type."`

@@ -27,7 +27,7 @@ import (
 
 // initCmd is "init".
 type initCmd struct {
-	Providers []string `arg:"" optional:"" placeholder:"PROVIDER" help:"Senders to make a hook for: see \"tenterhook providers\". Asked for at a terminal."`
+	Providers []string `arg:"" optional:"" complete:"providers" placeholder:"PROVIDER" help:"Senders to make a hook for: see \"tenterhook providers\". Asked for at a terminal."`
 	URL       string   `name:"url" placeholder:"URL" help:"Address under which senders reach this machine, such as https://hooks.example.com."`
 	Force     bool     `help:"Write over a configuration that is there. Secrets that are there are kept."`
 	JSON      bool     `name:"json" help:"Print one JSON document."`

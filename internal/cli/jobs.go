@@ -99,7 +99,7 @@ func why(j *admin.Job) string {
 }
 
 type jobsShowCmd struct {
-	ID   string `arg:"" help:"Id of the job, or at least 6 characters of its beginning or end."`
+	ID   string `arg:"" complete:"jobs" help:"Id of the job, or at least 6 characters of its beginning or end."`
 	JSON bool   `name:"json" help:"Print one JSON document."`
 }
 
@@ -237,7 +237,7 @@ func ending(a *admin.Attempt) string {
 }
 
 type jobsRetryCmd struct {
-	IDs []string `arg:"" name:"id" help:"Ids of jobs, or at least 6 characters of their beginning or end."`
+	IDs []string `arg:"" complete:"jobs" name:"id" help:"Ids of jobs, or at least 6 characters of their beginning or end."`
 }
 
 // Help is the longer text of the command.
@@ -262,7 +262,7 @@ func (c *jobsRetryCmd) Run(e *env) error {
 }
 
 type jobsCancelCmd struct {
-	IDs []string `arg:"" name:"id" help:"Ids of jobs, or at least 6 characters of their beginning or end."`
+	IDs []string `arg:"" complete:"jobs" name:"id" help:"Ids of jobs, or at least 6 characters of their beginning or end."`
 }
 
 // Help is the longer text of the command.

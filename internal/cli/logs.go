@@ -8,7 +8,7 @@ import (
 )
 
 type jobsLogsCmd struct {
-	ID      string `arg:"" help:"Id of the job, or at least 6 characters of its beginning or end."`
+	ID      string `arg:"" complete:"jobs" help:"Id of the job, or at least 6 characters of its beginning or end."`
 	Follow  bool   `short:"f" help:"Print what it writes as it writes it, until it ends."`
 	Full    bool   `help:"All of it, from the file that limits.log keeps."`
 	Attempt int    `placeholder:"N" help:"Of this attempt (default: the last)."`

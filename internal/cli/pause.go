@@ -9,7 +9,7 @@ import (
 
 // pauseCmd is "pause".
 type pauseCmd struct {
-	Names []string `arg:"" name:"HOOK[/RULE]" help:"Hooks, or single rules of them."`
+	Names []string `arg:"" complete:"rules" name:"HOOK[/RULE]" help:"Hooks, or single rules of them."`
 }
 
 // Help is the longer text of the command.
@@ -28,7 +28,7 @@ func (c *pauseCmd) Run(e *env) error { return e.setPauses(c.Names, true) }
 
 // resumeCmd is "resume".
 type resumeCmd struct {
-	Names []string `arg:"" name:"HOOK[/RULE]" help:"Hooks, or single rules of them."`
+	Names []string `arg:"" complete:"rules" name:"HOOK[/RULE]" help:"Hooks, or single rules of them."`
 }
 
 // Help is the longer text of the command.

@@ -20,7 +20,7 @@ import (
 
 // planCmd is "plan".
 type planCmd struct {
-	New   string `arg:"" name:"NEW.yaml" help:"The configuration to try."`
+	New   string `arg:"" complete:"files" name:"NEW.yaml" help:"The configuration to try."`
 	Since string `default:"7d" placeholder:"TIME" help:"Deliveries not before: 90s, 24h, 7d ago, or 2026-01-02T15:04:05Z (default 7d)."`
 	Until string `placeholder:"TIME" help:"Before."`
 	Hook  string `placeholder:"HOOK" help:"Only deliveries of this hook."`

@@ -13,7 +13,7 @@ import (
 
 // providersCmd is "providers".
 type providersCmd struct {
-	Name     string `arg:"" optional:"" help:"Show this one."`
+	Name     string `arg:"" optional:"" complete:"providers" help:"Show this one."`
 	JSON     bool   `name:"json" help:"Print one JSON document."`
 	Markdown bool   `hidden:"" help:"Print the page of the documentation."`
 }

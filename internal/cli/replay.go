@@ -11,8 +11,8 @@ import (
 )
 
 type deliveriesReplayCmd struct {
-	IDs     []string `arg:"" optional:"" name:"id" help:"Ids of deliveries, or at least 6 characters of their beginning or end."`
-	Hook    string   `placeholder:"HOOK" help:"All of this hook."`
+	IDs     []string `arg:"" optional:"" complete:"deliveries" name:"id" help:"Ids of deliveries, or at least 6 characters of their beginning or end."`
+	Hook    string   `complete:"hooks" placeholder:"HOOK" help:"All of this hook."`
 	Event   string   `placeholder:"EVENT" help:"All of this event type."`
 	State   string   `placeholder:"STATE" help:"All with a job in this state."`
 	Since   string   `placeholder:"TIME" help:"Not before: 90s, 24h, 7d ago, or 2026-01-02T15:04:05Z."`

@@ -14,7 +14,7 @@ import (
 )
 
 type deliveriesSaveCmd struct {
-	ID  string `arg:"" help:"Id of the delivery, or at least 6 characters of its beginning or end."`
+	ID  string `arg:"" complete:"deliveries" help:"Id of the delivery, or at least 6 characters of its beginning or end."`
 	Out string `short:"o" placeholder:"FILE" help:"Write it here instead of to standard output."`
 }
 

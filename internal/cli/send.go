@@ -24,10 +24,10 @@ import (
 
 // sendCmd is "send".
 type sendCmd struct {
-	Hook   string            `arg:"" help:"Name of the hook."`
+	Hook   string            `arg:"" complete:"hooks" help:"Name of the hook."`
 	Data   string            `placeholder:"JSON|@FILE" help:"Body to send; @- is standard input. Default: a sample of the hook's provider."`
 	Event  string            `placeholder:"NAME" help:"Event type, where the sender writes one."`
-	Sample string            `placeholder:"NAME" help:"Which of the provider's samples to send."`
+	Sample string            `complete:"samples" placeholder:"NAME" help:"Which of the provider's samples to send."`
 	Header []string          `short:"H" sep:"none" placeholder:"K:V" help:"Further header; repeatable."`
 	Param  map[string]string `mapsep:"none" placeholder:"K=V" help:"Value of a {param} of the hook's path; repeatable."`
 	ID     string            `name:"id" placeholder:"ID" help:"Delivery id. Default: a fresh one; an old one shows what a duplicate does."`
