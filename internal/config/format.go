@@ -58,10 +58,10 @@ type place struct{ line, column int }
 
 // blockNode is a mapping or list that is not in braces.
 type blockNode struct {
-	list       bool
-	first, end int // lines; end is the first line that can be no part of it
-	was, now   int // columns
-	values     []*yaml.Node
+	list     bool
+	first    int // line
+	was, now int // columns
+	values   []*yaml.Node
 }
 
 // collect notes the blocks below y, whose entries come to stand at column now.
