@@ -196,6 +196,26 @@ type Status struct {
 	Secrets []SecretStatus `json:"secrets"`
 	// Paused are the rules that start nothing.
 	Paused []Pause `json:"paused"`
+	// Traffic is what came in during this run.
+	Traffic Traffic `json:"traffic"`
+}
+
+// Traffic is what came in since the daemon started.
+type Traffic struct {
+	Outcomes map[job.Outcome]int64 `json:"outcomes"`
+	Refused  map[string]int64      `json:"refused"` // by what the sender was told
+	LastAt   Time                  `json:"last_at"` // when a delivery was last answered; null for never
+	Ack      *AckTimes             `json:"ack"`     // null before the first
+}
+
+// AckTimes are how long senders waited for the answer that their delivery is on disk, in
+// milliseconds.
+type AckTimes struct {
+	Of      int     `json:"of"` // so many of the latest
+	Median  float64 `json:"median_ms"`
+	P95     float64 `json:"p95_ms"`
+	P99     float64 `json:"p99_ms"`
+	Longest float64 `json:"longest_ms"`
 }
 
 // SecretStatus is how one of a hook's secrets is used. Nothing of it is shown but its position.

@@ -1,7 +1,11 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,7 +20,12 @@ type statusCmd struct {
 
 // Help is the longer text of the command.
 func (statusCmd) Help() string {
-	return `The exit status is 1 when the daemon runs but cannot take deliveries in, and 4 when it does not run.`
+	return `Shows whether deliveries are taken, for how long the daemon runs and how long it did not listen before, what came in and how fast it was answered, the queue, the last reload, and the secrets that are being rotated.
+
+    tenterhook status
+    watch -c tenterhook status
+
+The exit status is 1 when the daemon runs but cannot take deliveries in, and 4 when it does not run.`
 }
 
 // Run shows.
@@ -39,31 +48,82 @@ func (c statusCmd) Run(e *env) error {
 }
 
 func showStatus(e *env, s *admin.Status) {
-	ready := e.out.paint(green, "yes")
-	if !s.Ready {
-		ready = e.out.paint(red, "no") + ": " + printable(s.NotReady)
-	}
+	fmt.Fprintln(e.stdout, headline(e, s))
 	gap := ""
 	if !s.LastRunAt.IsZero() {
 		gap = fmt.Sprintf("%s, until this run began", took(s.LastRunAt.Time, s.StartedAt.Time))
 	}
 	facts(e.stdout, e.out,
-		[2]string{"ready", ready},
-		[2]string{"version", printable(s.Version)},
-		[2]string{"running for", fmt.Sprintf("%s, process %d", age(e.now(), s.StartedAt.Time), s.PID)},
-		[2]string{"not listening", gap},
-		[2]string{"listens on", printable(strings.Join(s.Listen, ", "))},
-		[2]string{"store", printable(s.Store)},
-		[2]string{"jobs", liveJobs(s.Jobs)},
-		[2]string{"hooks", fmt.Sprintf("%d, configuration %s", s.Hooks, printable(s.Config.Digest))},
-		[2]string{"paused", pausedNames(e.now(), s.Paused)},
-		[2]string{"last reload", reloadState(e, &s.Config)},
-		[2]string{"needs a restart", printable(strings.Join(s.Config.NeedsRestart, ", "))},
+		[2]string{"  listens on", printable(strings.Join(s.Listen, ", "))},
+		[2]string{"  not listening", gap},
+		[2]string{"  deliveries", deliveriesIn(e.now(), &s.Traffic)},
+		[2]string{"  answered in", ackTimes(e, s.Traffic.Ack)},
+		[2]string{"  refused", refusals(s.Traffic.Refused)},
+		[2]string{"  jobs", queue(e, s)},
+		[2]string{"  paused", e.out.paint(yellow, pausedNames(e.now(), s.Paused))},
+		[2]string{"  hooks", fmt.Sprintf("%d, configuration %s", s.Hooks, printable(s.Config.Digest))},
+		[2]string{"  last reload", reloadState(e, &s.Config)},
+		[2]string{"  needs a restart", e.out.paint(yellow, printable(strings.Join(s.Config.NeedsRestart, ", ")))},
+		[2]string{"  store", printable(s.Store)},
 	)
 	for _, line := range secretAdvice(s, e.now()) {
-		fmt.Fprintln(e.stdout, printable(line))
+		fmt.Fprintln(e.stdout, "  "+printable(line))
 	}
 	e.problems(s.Config.Problems)
+}
+
+// headline is what matters most: whether deliveries are taken.
+func headline(e *env, s *admin.Status) string {
+	state := e.out.paint(green, "●") + " " + e.out.paint(bold, "ready")
+	if !s.Ready {
+		state = e.out.paint(red, "●") + " " + e.out.paint(bold, "not ready") + ": " + printable(s.NotReady)
+	}
+	return fmt.Sprintf("%s  %s", state, e.out.paint(faint, fmt.Sprintf("running for %s, process %d, version %s", age(e.now(), s.StartedAt.Time), s.PID, printable(s.Version))))
+}
+
+// deliveriesIn is what came in during this run.
+func deliveriesIn(now time.Time, t *admin.Traffic) string {
+	var parts []string
+	total := int64(0)
+	for _, outcome := range []job.Outcome{job.Accepted, job.Ignored, job.Duplicate} {
+		if n := t.Outcomes[outcome]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, outcome))
+			total += n
+		}
+	}
+	if total == 0 {
+		return "none in this run"
+	}
+	return fmt.Sprintf("%d in this run (%s), the last %s ago", total, strings.Join(parts, ", "), age(now, t.LastAt.Time))
+}
+
+// ackTimes is how long senders wait, "" before the first.
+func ackTimes(e *env, a *admin.AckTimes) string {
+	if a == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s ms in the middle, %s ms for 99 of 100, %s ms at most %s", milliseconds(a.Median), milliseconds(a.P99), milliseconds(a.Longest),
+		e.out.paint(faint, fmt.Sprintf("(of the last %d)", a.Of)))
+}
+
+// milliseconds has two or three digits.
+func milliseconds(ms float64) string {
+	if ms < 10 {
+		return strconv.FormatFloat(ms, 'f', 1, 64)
+	}
+	return strconv.FormatFloat(ms, 'f', 0, 64)
+}
+
+// refusals are the requests that were not taken, the most frequent word first.
+func refusals(refused map[string]int64) string {
+	words := slices.SortedFunc(maps.Keys(refused), func(a, b string) int {
+		return cmp.Or(cmp.Compare(refused[b], refused[a]), cmp.Compare(a, b))
+	})
+	var parts []string
+	for _, word := range words {
+		parts = append(parts, fmt.Sprintf("%d %s", refused[word], printable(word)))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // pausedNames are the hooks and rules that start nothing.
@@ -97,18 +157,29 @@ func secretAdvice(s *admin.Status, now time.Time) (lines []string) {
 	return lines
 }
 
-// liveJobs is how many jobs wait and run.
-func liveJobs(counts map[job.State]int) string {
+// queue is how many jobs wait and run, and how many of the workers are busy.
+func queue(e *env, s *admin.Status) string {
 	var parts []string
-	for _, s := range job.States {
-		if n := counts[s]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, s))
+	for _, state := range job.States {
+		if n := s.Jobs[state]; n > 0 {
+			parts = append(parts, e.out.paint(statePaint(state), fmt.Sprintf("%d %s", n, state)))
 		}
 	}
 	if parts == nil {
 		return "none waiting or running"
 	}
-	return strings.Join(parts, ", ")
+	workers := ""
+	if s.Workers > 0 {
+		workers = "  " + busy(s.Jobs[job.Running], s.Workers) + fmt.Sprintf(" %d of %s", s.Jobs[job.Running], count(s.Workers, "worker", "workers"))
+	}
+	return strings.Join(parts, ", ") + e.out.paint(faint, workers)
+}
+
+// busy is a part of a whole, ten characters wide.
+func busy(part, whole int) string {
+	const width = 10
+	full := min(width, (part*width+whole-1)/whole)
+	return strings.Repeat("█", full) + strings.Repeat("░", width-full)
 }
 
 func reloadState(e *env, c *admin.ConfigStatus) string {

@@ -143,7 +143,7 @@ func (b backend) Status() admin.Status {
 		}
 	}
 	return admin.Status{
-		Secrets: secrets, Paused: d.paused.list(),
+		Secrets: secrets, Paused: d.paused.list(), Traffic: d.metrics.traffic.status(),
 		Version: d.options.Version, PID: os.Getpid(), StartedAt: admin.Time{Time: d.started},
 		Listen: []string{d.Addr().String()}, Store: d.booted.Store, Hooks: len(running.Hooks.Hooks()), Workers: d.booted.Workers,
 		Config: admin.ConfigStatus{

@@ -26,6 +26,7 @@ type metrics struct {
 	reloadOK   prometheus.Gauge
 	reloadAt   prometheus.Gauge
 	secretAt   *prometheus.GaugeVec
+	traffic    *traffic
 
 	mu      sync.Mutex
 	matched map[secretOf]time.Time
@@ -40,6 +41,7 @@ type secretOf struct {
 func newMetrics(d *Daemon) *metrics {
 	m := &metrics{
 		matched:    map[secretOf]time.Time{},
+		traffic:    newTraffic(),
 		registry:   prometheus.NewRegistry(),
 		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tenterhook_deliveries_total", Help: "Verified deliveries, by what became of them."}, []string{"hook", "outcome"}),
 		ack: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -84,10 +86,14 @@ func (m *metrics) reload(ok bool) {
 func (m *metrics) Delivered(hook string, outcome job.Outcome, took time.Duration) {
 	m.deliveries.WithLabelValues(hook, string(outcome)).Inc()
 	m.ack.WithLabelValues(hook).Observe(took.Seconds())
+	m.traffic.delivered(outcome, took)
 }
 
 // Refused implements ingress.Observer.
-func (m *metrics) Refused(hook, reason string) { m.refused.WithLabelValues(hook, reason).Inc() }
+func (m *metrics) Refused(hook, reason string) {
+	m.refused.WithLabelValues(hook, reason).Inc()
+	m.traffic.refuse(reason)
+}
 
 // SecretMatched implements ingress.Observer.
 func (m *metrics) SecretMatched(hook string, position int) {
