@@ -149,17 +149,31 @@ func generate(src string, root ast.Node) (*vm.Program, error) {
 
 // config tells the library our functions and takes its own away.
 func config(nodes uint) *conf.Config {
+	l := library()
+	return &conf.Config{
+		ShortCircuit: true, MaxNodes: nodes,
+		Optimize:  false, // it works on what the library would do, which is not what we do
+		Functions: l.functions, Builtins: l.builtins, Disabled: l.disabled,
+	}
+}
+
+// libraryTables are what every configuration has. They are shared, and nobody changes them: made
+// for each expression anew they were half the time and memory of loading many hooks.
+type libraryTables struct {
+	functions, builtins conf.FunctionsTable
+	disabled            map[string]bool
+}
+
+var library = sync.OnceValue(func() libraryTables {
 	c := conf.CreateNew()
-	c.MaxNodes = nodes
-	c.Optimize = false // it works on what the library would do, which is not what we do
 	for name := range c.Builtins {
 		c.Disabled[name] = true
 	}
 	for name, f := range libraryFunctions() {
 		c.Functions[name] = f
 	}
-	return c
-}
+	return libraryTables{functions: c.Functions, builtins: c.Builtins, disabled: c.Disabled}
+})
 
 // compileError makes an Error of the library's, placed in bytes.
 func compileError(src string, err error) error {

@@ -30,6 +30,7 @@ type Input struct {
 	git          *GitFacts
 	gitErr       error
 	changedFiles []any
+	commits      []any
 	bodyText     *string
 	queryMap     map[string]any
 	paramsMap    map[string]any
@@ -38,8 +39,8 @@ type Input struct {
 // GitFacts are a push in words that are the same for all Git hosts.
 type GitFacts struct {
 	Branch, Tag, Repo, SHA, Actor string
-	ChangedFiles                  []string
-	Commits                       []any // mappings of id, message, author, added, modified and removed
+	ChangedFiles                  func() []string // asked at most once; nil for none
+	Commits                       func() []any    // mappings of id, message, author, added, modified and removed; nil for none
 }
 
 // JobFacts are a job that has ended, for what follows it.
@@ -166,9 +167,25 @@ func (b *budget) gitFacts() (*GitFacts, error) {
 func (b *budget) changedFiles() (any, error) {
 	facts, err := b.gitFacts()
 	if err == nil && b.in.changedFiles == nil {
-		b.in.changedFiles = anys(facts.ChangedFiles)
+		b.in.changedFiles = []any{}
+		if facts.ChangedFiles != nil {
+			b.outside(func() { b.in.changedFiles = anys(facts.ChangedFiles()) })
+		}
 	}
 	return b.in.changedFiles, err
+}
+
+func (b *budget) commits() (any, error) {
+	facts, err := b.gitFacts()
+	if err == nil && b.in.commits == nil {
+		if facts.Commits != nil {
+			b.outside(func() { b.in.commits = facts.Commits() })
+		}
+		if b.in.commits == nil {
+			b.in.commits = []any{}
+		}
+	}
+	return b.in.commits, err
 }
 
 // field is one fact; all are nil before a job has ended.

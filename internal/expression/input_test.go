@@ -33,7 +33,7 @@ func input(body string) *Input {
 		},
 		Hook: "h", Event: "push", DeliveryID: "D", DeliveryKey: "K", ReceivedAt: now, Now: now,
 		Git: func() GitFacts {
-			return GitFacts{Branch: "main", SHA: "0123456789abcdef", Repo: "acme/site", Actor: "ann", ChangedFiles: []string{"docs/a", "b"}}
+			return GitFacts{Branch: "main", SHA: "0123456789abcdef", Repo: "acme/site", Actor: "ann", ChangedFiles: func() []string { return []string{"docs/a", "b"} }}
 		},
 	}
 }

@@ -46,12 +46,7 @@ func init() { // the readers refer to evaluation, which refers to names
 		"sha":           {text, git(func(g *GitFacts) any { return g.SHA })},
 		"actor":         {text, git(func(g *GitFacts) any { return g.Actor })},
 		"changed_files": {list, (*budget).changedFiles},
-		"commits": {list, git(func(g *GitFacts) any {
-			if g.Commits == nil {
-				return []any{}
-			}
-			return g.Commits
-		})},
+		"commits":       {list, (*budget).commits},
 
 		"delivery":             {mapping, fact(func(in *Input) any { return in.delivery() })},
 		"delivery.id":          {text, fact(func(in *Input) any { return in.DeliveryID })},

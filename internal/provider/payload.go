@@ -42,18 +42,47 @@ func text(payload any, path string) string {
 }
 
 // Git is what the payloads of the Git hosts have in common. Repo and Actor are filled for every
-// event that names them; Branch, Tag, SHA and ChangedFiles for pushes only. What a payload does
-// not say is "" or nil.
+// event that names them; Branch, Tag, SHA and the rest for pushes only. What a payload does not
+// say is "" or nil.
 type Git struct {
-	Branch       string   // pushed to: main of refs/heads/main
-	Tag          string   // pushed: v1.0 of refs/tags/v1.0
-	Repo         string   // with its owner or group: octo-org/site
-	SHA          string   // the commit the branch or tag is at now; all zeros when it was deleted
-	Actor        string   // who did it, by login name
-	ChangedFiles []string // added, modified or removed by the listed commits; sorted, each once
-	// Commits are the listed ones, each a mapping of id, message, author, added, modified and
-	// removed, whatever the host calls them.
-	Commits []any
+	Branch string // pushed to: main of refs/heads/main
+	Tag    string // pushed: v1.0 of refs/tags/v1.0
+	Repo   string // with its owner or group: octo-org/site
+	SHA    string // the commit the branch or tag is at now; all zeros when it was deleted
+	Actor  string // who did it, by login name
+
+	pushedCommits []any // of the payload; read when they are asked for
+	commits       []any // in our words
+}
+
+// ChangedFiles are those added, modified or removed by the listed commits; sorted, each once.
+// Most rules ask only for the branch, therefore they are made on demand.
+func (g *Git) ChangedFiles() (names []string) {
+	for _, commit := range g.pushedCommits {
+		for _, how := range []string{"added", "modified", "removed"} {
+			files, _ := at(commit, how).([]any)
+			for _, file := range files {
+				if name, ok := file.(string); ok {
+					names = append(names, name)
+				}
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Commits are the listed ones, each a mapping of id, message, author, added, modified and
+// removed, whatever the host calls them.
+func (g *Git) Commits() []any {
+	if g.commits == nil {
+		for _, commit := range g.pushedCommits {
+			if _, ok := commit.(map[string]any); ok {
+				g.commit(text(commit, "id"), text(commit, "message"), first(commit, "author.username", "author.name"), commit)
+			}
+		}
+	}
+	return g.commits
 }
 
 // pushed fills in what the hosts agree on: ref, after, and the files of the commits.
@@ -66,22 +95,7 @@ func (g *Git) pushed(payload any) {
 		g.Tag = tag
 	}
 	g.SHA = text(payload, "after")
-	commits, _ := at(payload, "commits").([]any)
-	for _, commit := range commits {
-		if _, ok := commit.(map[string]any); ok {
-			g.commit(text(commit, "id"), text(commit, "message"), first(commit, "author.username", "author.name"), commit)
-		}
-		for _, how := range []string{"added", "modified", "removed"} {
-			files, _ := at(commit, how).([]any)
-			for _, file := range files {
-				if name, ok := file.(string); ok {
-					g.ChangedFiles = append(g.ChangedFiles, name)
-				}
-			}
-		}
-	}
-	slices.Sort(g.ChangedFiles)
-	g.ChangedFiles = slices.Compact(g.ChangedFiles)
+	g.pushedCommits, _ = at(payload, "commits").([]any)
 }
 
 // maxCommits bounds what is taken from a payload: GitHub lists 2048 at most.
@@ -89,7 +103,7 @@ const maxCommits = 2048
 
 // commit adds one; files is the host's own commit, where the lists of files are.
 func (g *Git) commit(id, message, author string, files any) {
-	if len(g.Commits) >= maxCommits {
+	if len(g.commits) >= maxCommits {
 		return
 	}
 	one := map[string]any{"id": id, "message": message, "author": author}
@@ -103,7 +117,7 @@ func (g *Git) commit(id, message, author string, files any) {
 		}
 		one[how] = names
 	}
-	g.Commits = append(g.Commits, one)
+	g.commits = append(g.commits, one)
 }
 
 // first is the first text found at one of the paths.
