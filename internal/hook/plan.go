@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/tenterhook/tenterhook/internal/action"
@@ -123,6 +124,8 @@ func (r *Rule) decide(in *expression.Input, noting bool) (d decision) {
 	return d
 }
 
+// newJob makes a job of a match. It may wait long, and its keys may be parts of the body, which
+// they must not keep in memory.
 func (r *Rule) newJob(d *job.Delivery, lane string, keys job.Keys) job.Job {
 	return job.Job{
 		ID:             job.NewID(),
@@ -132,8 +135,8 @@ func (r *Rule) newJob(d *job.Delivery, lane string, keys job.Keys) job.Job {
 		State:          job.Queued,
 		RunAt:          d.ReceivedAt,
 		CreatedAt:      d.ReceivedAt,
-		ConcurrencyKey: lane,
-		Keys:           keys,
+		ConcurrencyKey: strings.Clone(lane),
+		Keys:           keys.Clone(),
 		Controls:       r.Controls(),
 	}
 }

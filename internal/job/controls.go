@@ -56,6 +56,14 @@ type Keys struct {
 	Priority  int    `json:"priority,omitempty"` // seconds of head start
 }
 
+// Clone returns keys that share no memory with what they were made of.
+func (k Keys) Clone() Keys {
+	for _, s := range []*string{&k.Once, &k.Sequence, &k.By, &k.RateLimit, &k.Debounce, &k.Throttle} {
+		*s = strings.Clone(*s)
+	}
+	return k
+}
+
 // MaxPriority is how many seconds of head start, or of delay, a job can have.
 const MaxPriority = 600
 

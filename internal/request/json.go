@@ -45,6 +45,9 @@ func decodeJSON(body []byte) (any, error) {
 	}()
 	tokens.Reset(bytes.NewBuffer(body)) // read in place; any other reader would be copied
 	d := jsonDecoder{Decoder: tokens, nodes: maxNodes}
+	if len(body) <= shareBelow {
+		d.text = string(body)
+	}
 	v, err := d.value(0)
 	if err != nil {
 		return nil, plainJSON(err)
@@ -99,9 +102,38 @@ func plainJSON(err error) error {
 	return err
 }
 
+// shareBelow is up to which size of a body its texts are parts of one copy of it: one allocation
+// instead of one for each. Larger ones are not held in memory whole for the sake of one text.
+const shareBelow = 64 << 10
+
 type jsonDecoder struct {
 	*jsontext.Decoder
 	nodes int
+	text  string // the body, "" when its texts are copied one by one
+}
+
+// scalar reads a string or number as it is written, or unquotes a string with an escape in it.
+func (d *jsonDecoder) scalar() (string, error) {
+	if d.text == "" {
+		token, err := d.ReadToken()
+		if err != nil {
+			return "", err
+		}
+		return token.String(), nil
+	}
+	value, err := d.ReadValue()
+	if err != nil {
+		return "", err
+	}
+	end := int(d.InputOffset())
+	switch {
+	case value[0] != '"':
+		return d.text[end-len(value) : end], nil
+	case bytes.IndexByte(value, '\\') < 0:
+		return d.text[end-len(value)+1 : end-1], nil
+	}
+	unquoted, err := jsontext.AppendUnquote(nil, value)
+	return string(unquoted), err
 }
 
 // value reads one value inside depth others.
@@ -109,21 +141,27 @@ func (d *jsonDecoder) value(depth int) (any, error) {
 	if d.nodes--; d.nodes < 0 {
 		return nil, errWide
 	}
-	token, err := d.ReadToken()
-	if err != nil {
+	kind := d.PeekKind()
+	switch kind {
+	case '"':
+		return d.scalar()
+	case '0':
+		text, err := d.scalar()
+		if err != nil {
+			return nil, err
+		}
+		return number(text)
+	}
+	if _, err := d.ReadToken(); err != nil {
 		return nil, err
 	}
-	switch kind := token.Kind(); kind {
+	switch kind {
 	case 'n':
 		return nil, nil
 	case 't':
 		return true, nil
 	case 'f':
 		return false, nil
-	case '"':
-		return token.String(), nil
-	case '0':
-		return number(token.String())
 	default:
 		if depth == maxDepth {
 			return nil, errDeep
@@ -138,11 +176,10 @@ func (d *jsonDecoder) value(depth int) (any, error) {
 func (d *jsonDecoder) object(depth int) (any, error) {
 	out := map[string]any{}
 	for d.PeekKind() != '}' {
-		name, err := d.ReadToken()
+		key, err := d.scalar()
 		if err != nil {
 			return nil, err
 		}
-		key := name.String() // the token is gone after the next read
 		if out[key], err = d.value(depth); err != nil {
 			return nil, err
 		}
