@@ -30,6 +30,13 @@ func (s *Store) Prune(ctx context.Context, r store.Retention, now time.Time) (mo
 	if err != nil {
 		return false, fmt.Errorf("prune: %w", err)
 	}
+	if len(old) < pruneRows && r.Deliveries > 0 {
+		tooMany, err := s.tooMany(ctx, r.Deliveries)
+		if err != nil {
+			return false, fmt.Errorf("prune: %w", err)
+		}
+		old = slices.Compact(slices.Sorted(slices.Values(append(old, tooMany...))))
+	}
 	keys, err := s.expired(ctx, now.Add(-s.jumps.total))
 	if err != nil {
 		return false, fmt.Errorf("prune: %w", err)
@@ -43,13 +50,28 @@ func (s *Store) Prune(ctx context.Context, r store.Retention, now time.Time) (mo
 		return false, fmt.Errorf("prune: %w", err)
 	}
 	if len(old)+len(keys)+len(records) == 0 && audited == 0 {
+		s.round = pruneRound{}
 		return false, nil
 	}
 	op := &prune{deliveries: old, keys: keys, records: records, audited: audited, now: encodeTime(now.Add(-s.jumps.total))}
 	if err := s.writer.doLow(ctx, op); err != nil {
+		s.round = pruneRound{}
 		return false, fmt.Errorf("prune: %w", err)
 	}
-	return op.rows >= pruneRows, nil
+	if op.rows < pruneRows {
+		s.round = pruneRound{}
+		return false, nil
+	}
+	s.round.excess -= op.removed
+	s.round.after = max(s.round.after, op.reached)
+	return true, nil
+}
+
+// pruneRound is how far the slices of one round have come. Counting all deliveries for each
+// slice, and passing over those with live jobs again, would cost more than the deletes.
+type pruneRound struct {
+	excess int64 // deliveries beyond what retention keeps, 0 when they must be counted
+	after  int64 // the last delivery that was looked at
 }
 
 // hookKey is the primary key of a remembered key.
@@ -66,7 +88,9 @@ type prune struct {
 	audited    int64 // the last entry of the audit log that goes, 0 for none
 	now        int64
 
-	rows int
+	rows    int
+	removed int64 // deliveries
+	reached int64 // the last delivery that was dealt with
 }
 
 func (*prune) told() []job.Job { return nil }
@@ -83,6 +107,7 @@ func (o *prune) apply(c *connection, _ *jumpGuard) error {
 		if err := o.delivery(c, seq); err != nil {
 			return err
 		}
+		o.reached = seq
 	}
 	for _, k := range o.keys {
 		if o.rows >= pruneRows {
@@ -114,6 +139,7 @@ func (o *prune) delivery(c *connection, seq int64) error {
 			return err
 		}
 	}
+	o.removed++
 	return nil
 }
 
@@ -128,8 +154,8 @@ func (o *prune) delete(stmt *sql.Stmt, args ...any) error {
 	return err
 }
 
-// prunable returns deliveries that retention no longer keeps and that have no live job: those
-// that are too old, and then, oldest first, as many as there are too many.
+// prunable returns deliveries that are older than retention keeps them and that have no live
+// job, oldest first.
 func (r *reads) prunable(ctx context.Context, keep store.Retention, now time.Time) (seqs []int64, err error) {
 	if keep.For > 0 {
 		seqs, err = r.column(ctx, `SELECT d.seq FROM delivery d WHERE d.received_at < ? AND `+noLiveJob+`
@@ -138,19 +164,27 @@ func (r *reads) prunable(ctx context.Context, keep store.Retention, now time.Tim
 			return seqs, err
 		}
 	}
-	if keep.Deliveries > 0 {
-		excess, err := r.column(ctx, "SELECT count(*) - ? FROM delivery", keep.Deliveries)
-		if err != nil || excess[0] <= 0 {
-			return seqs, err
-		}
-		oldest, err := r.column(ctx, `SELECT d.seq FROM delivery d WHERE `+noLiveJob+` ORDER BY d.seq LIMIT ?`,
-			min(excess[0], pruneRows))
-		if err != nil {
+	return seqs, nil
+}
+
+// tooMany returns, oldest first, deliveries beyond the number that retention keeps and that have
+// no live job. s.pruning is held.
+func (s *Store) tooMany(ctx context.Context, keep int) (seqs []int64, err error) {
+	if s.round.excess <= 0 {
+		s.round = pruneRound{}
+		// No more than this, whatever was deleted in between; it needs no count.
+		span, err := s.column(ctx, "SELECT coalesce((SELECT max(seq) FROM delivery) - (SELECT min(seq) FROM delivery) + 1, 0)")
+		if err != nil || span[0] <= int64(keep) {
 			return nil, err
 		}
-		seqs = slices.Compact(slices.Sorted(slices.Values(append(seqs, oldest...))))
+		excess, err := s.column(ctx, "SELECT count(*) - ? FROM delivery", keep)
+		if err != nil || excess[0] <= 0 {
+			return nil, err
+		}
+		s.round.excess = excess[0]
 	}
-	return seqs, nil
+	return s.column(ctx, "SELECT d.seq FROM delivery d WHERE d.seq > ? AND "+noLiveJob+" ORDER BY d.seq LIMIT ?",
+		s.round.after, min(s.round.excess, pruneRows))
 }
 
 var noLiveJob = "NOT EXISTS (SELECT 1 FROM job j WHERE j.delivery = d.seq AND " + isNeeded + ")"

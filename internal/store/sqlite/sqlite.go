@@ -68,8 +68,9 @@ type Store struct {
 	lock   *lockFile
 	log    *slog.Logger
 
-	pruning sync.Mutex // held by Prune; guards jumps
+	pruning sync.Mutex // held by Prune; guards jumps and round
 	jumps   jumpGuard
+	round   pruneRound
 
 	closing sync.Once
 	closed  error
