@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -275,6 +276,7 @@ func (d *Daemon) hooks() *hook.Set { return d.config.Load().Hooks }
 // still runs is ended and recorded, the store is closed. When quick ends, the drain is cut
 // short. It also returns, with an error, when the store is broken or a listener fails.
 func (d *Daemon) Run(ctx, quick context.Context) error {
+	defer runtime.KeepAlive(raiseHeapFloor())
 	asked := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

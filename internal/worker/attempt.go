@@ -163,6 +163,9 @@ func (p *Pool) finish(r *run, rule Rule, mark store.StartMark, e end, output *ac
 	}
 	event, actions := rule.After(to.next)
 	ended.FollowUps = len(actions) > 0
+	if !ended.FollowUps {
+		r.leave()
+	}
 	if err := p.record(r.work, &r.job, ended); err != nil {
 		p.drop(&r.job, "finish", err)
 		return nil, nil

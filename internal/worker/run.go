@@ -54,9 +54,10 @@ func (p *Pool) dispatch(fetch, work context.Context, all *sync.WaitGroup) {
 		}
 		r, pause := p.take(fetch, work)
 		if r != nil {
+			r.leave = sync.OnceFunc(func() { <-slots })
 			all.Go(func() {
+				defer r.leave()
 				p.run(fetch, r)
-				<-slots
 			})
 			continue
 		}
@@ -78,6 +79,11 @@ type run struct {
 	cancel context.CancelCauseFunc // releases ctx
 	unlink func() bool             // unties ctx from work
 	work   context.Context
+	// leave gives the place among the Workers to the next job. It is called when nothing of this
+	// one runs any more: its end is then committed together with the next one's start. That bounds
+	// what waits for the store to some Workers each, since no action begins before its start is
+	// on disk.
+	leave func()
 
 	// Under Pool.mu.
 	cancelled   string         // why a person cancelled it, "" if none did
