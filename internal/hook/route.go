@@ -3,10 +3,17 @@ package hook
 import "strings"
 
 // routes finds hooks by path: fixed paths in a map, paths with {param} segments by their number
-// of segments, those with the longest fixed prefix first.
+// of segments and the first of them, those with the longest fixed prefix first.
 type routes struct {
 	fixed    map[string]*Hook
-	patterns map[int][]pattern
+	patterns map[patternKey][]pattern
+}
+
+// patternKey is what keeps the patterns apart that need not be tried. The first segment is ""
+// where it is a parameter.
+type patternKey struct {
+	segments int
+	first    string
 }
 
 type pattern struct {
@@ -23,10 +30,14 @@ func (t *routes) add(h *Hook) {
 		return
 	}
 	if t.patterns == nil {
-		t.patterns = map[int][]pattern{}
+		t.patterns = map[patternKey][]pattern{}
 	}
 	p := pattern{segments: strings.Split(h.Path, "/"), hook: h}
-	list := t.patterns[len(p.segments)]
+	key := patternKey{segments: len(p.segments), first: p.segments[1]} // [0] is before the leading slash
+	if isParam(key.first) {
+		key.first = ""
+	}
+	list := t.patterns[key]
 	at := len(list)
 	for i, other := range list {
 		if p.before(other) {
@@ -34,7 +45,7 @@ func (t *routes) add(h *Hook) {
 			break
 		}
 	}
-	t.patterns[len(p.segments)] = append(list[:at:at], append([]pattern{p}, list[at:]...)...)
+	t.patterns[key] = append(list[:at:at], append([]pattern{p}, list[at:]...)...)
 }
 
 // before reports whether p is the more exact one: fixed where q first has a parameter.
@@ -55,9 +66,14 @@ func (t *routes) lookup(path string) (*Hook, map[string]string) {
 		return nil, nil
 	}
 	segments := strings.Split(path, "/")
-	for _, p := range t.patterns[len(segments)] {
-		if params, ok := p.match(segments); ok {
-			return p.hook, params
+	if len(segments) < 2 {
+		return nil, nil
+	}
+	for _, first := range []string{segments[1], ""} { // a fixed first segment is the more exact one
+		for _, p := range t.patterns[patternKey{len(segments), first}] {
+			if params, ok := p.match(segments); ok {
+				return p.hook, params
+			}
 		}
 	}
 	return nil, nil
