@@ -99,7 +99,7 @@ type Context struct {
 	Scope       expression.Scope
 	Diagnostics *config.Diagnostics
 	Hook, Rule  string
-	Mask        []string // values that are never shown
+	Mask        *Masks // of values that are never shown; nil: none
 }
 
 var kinds []Kind

@@ -86,7 +86,7 @@ func (c *command) Retry() job.RetryPolicy {
 func newCommand(kind string, m *config.Map, rule config.Node, c Context) *command {
 	var spec commandSpec
 	m.Decode(&spec)
-	cmd := &command{kind: kind, timeout: defaultTimeout, grace: defaultGrace, output: defaultOutput, dir: c.Dir, mask: newMask(c.Mask)}
+	cmd := &command{kind: kind, timeout: defaultTimeout, grace: defaultGrace, output: defaultOutput, dir: c.Dir, mask: c.Mask.ofCommands()}
 	d := c.Diagnostics
 	if spec.Timeout != nil {
 		cmd.timeout = *spec.Timeout

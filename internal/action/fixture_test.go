@@ -52,7 +52,7 @@ func compileRule(t *testing.T, rule string, secrets ...string) (Action, *config.
 		t.Fatal(d)
 	}
 	m := file.Root.Map(d)
-	return Compile(m, file.Root, Context{Dir: dir, Diagnostics: d, Hook: "site", Rule: "deploy", Mask: secrets}), d
+	return Compile(m, file.Root, Context{Dir: dir, Diagnostics: d, Hook: "site", Rule: "deploy", Mask: NewMasks(secrets)}), d
 }
 
 func delivery(body string) *expression.Input {

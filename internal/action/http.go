@@ -93,7 +93,7 @@ func newHTTP(m *config.Map, rule config.Node, c Context) Action {
 	node := m.Get("http")
 	decoded := node.Decode(&spec, d)
 	a := &httpAction{
-		method: "POST", timeout: defaultHTTPTimeout, redirects: spec.FollowRedirects, private: spec.AllowPrivate, mask: newMask(bare(c.Mask)), targets: failing,
+		method: "POST", timeout: defaultHTTPTimeout, redirects: spec.FollowRedirects, private: spec.AllowPrivate, mask: c.Mask.ofRequests(), targets: failing,
 		expect: []statusRange{{200, 299}},
 	}
 	a.readTimeout(m, rule, node, spec.Timeout, d)

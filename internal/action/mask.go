@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/url"
 	"strings"
+	"sync"
 )
 
 const redacted = "[redacted]"
@@ -18,6 +19,35 @@ type mask struct {
 	begins  [1 << 8]bool         // first bytes of secrets
 	longest int
 	values  []string // as they were given
+}
+
+// Masks are made once of the values of a configuration that are never shown, for all its
+// actions: there may be thousands of both.
+type Masks struct {
+	commands, requests func() *mask
+}
+
+// NewMasks makes the masks of values, on first use.
+func NewMasks(values []string) *Masks {
+	return &Masks{
+		commands: sync.OnceValue(func() *mask { return newMask(values) }),
+		requests: sync.OnceValue(func() *mask { return newMask(bare(values)) }),
+	}
+}
+
+func (m *Masks) ofCommands() *mask {
+	if m == nil {
+		return newMask(nil)
+	}
+	return m.commands()
+}
+
+// ofRequests is the mask of what is sent by HTTP, where a secret may have lost its prefix.
+func (m *Masks) ofRequests() *mask {
+	if m == nil {
+		return newMask(nil)
+	}
+	return m.requests()
 }
 
 // newMask takes secrets of two bytes or more; one byte cannot be kept secret.

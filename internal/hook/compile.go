@@ -3,8 +3,10 @@ package hook
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/tenterhook/tenterhook/internal/action"
 	"github.com/tenterhook/tenterhook/internal/config"
 	"github.com/tenterhook/tenterhook/internal/expression"
 	"github.com/tenterhook/tenterhook/internal/job"
@@ -19,6 +21,11 @@ type Context struct {
 	Exposed  bool     // the deliveries' listener is reachable from other machines
 	Mask     []string // values that are never shown
 	Defaults config.Node
+
+	// Of Mask, once for all hooks: each could have a secret of its own.
+	masks   *action.Masks
+	hide    *strings.Replacer
+	longest int
 }
 
 // SampleSecret is the secret of the quick start's file. It is public, so a hook that has it is
@@ -29,6 +36,8 @@ const SampleSecret = "sample-secret-for-trying-only"
 // Problems go to d, all of them; the Set is of use only when d has none.
 func Compile(hooks config.Node, c Context, d *config.Diagnostics) *Set {
 	checkDefaults(c.Defaults, d)
+	c.masks = action.NewMasks(c.Mask)
+	c.hide, c.longest = neverShown(c.Mask)
 	set := &Set{digest: c.Digest, byName: map[string]*Hook{}}
 	places := map[string]config.Text{} // shape of a path → where it was declared
 	for _, node := range hooks.List() {
@@ -103,7 +112,7 @@ func compileHook(node config.Node, c Context, d *config.Diagnostics) (*Hook, *ho
 		Name: spec.Name.Value, Config: c.Digest, Path: spec.Path.Value, Methods: []string{"POST"}, MaxBody: defaultMaxBody,
 		Enabled: spec.Enabled == nil || *spec.Enabled, Hide: spec.Hide,
 	}
-	h.secret, h.longest = neverShown(c.Mask)
+	h.secret, h.longest = c.hide, c.longest
 	checkName(spec.Name, "hook", d)
 	if problem := checkPath(h.Path); h.Path != "" && problem != "" {
 		d.Errorf(spec.Path, "path %s", problem)

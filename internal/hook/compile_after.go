@@ -75,7 +75,7 @@ func compileFollowUp(r *Rule, node config.Node, scope expression.Scope, c Contex
 	var spec followUpSpec
 	m.Decode(&spec)
 	a := action.Compile(m, node, action.Context{
-		Dir: c.Dir, Scope: scope, Diagnostics: d, Hook: r.Hook.Name, Rule: r.Name, Mask: c.Mask,
+		Dir: c.Dir, Scope: scope, Diagnostics: d, Hook: r.Hook.Name, Rule: r.Name, Mask: c.masks,
 	})
 	m.Close()
 	if a == nil {

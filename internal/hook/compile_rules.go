@@ -115,7 +115,7 @@ func compileRule(h *Hook, name string, m *config.Map, node config.Node, scope ex
 	m.Decode(&after)
 	r := &Rule{Name: name, Hook: h, Match: node.Find("match").Literal().Value, after: map[string][]FollowUp{}}
 	r.Action = action.Compile(m, node, action.Context{
-		Dir: c.Dir, Scope: scope, Diagnostics: d, Hook: h.Name, Rule: name, Mask: c.Mask,
+		Dir: c.Dir, Scope: scope, Diagnostics: d, Hook: h.Name, Rule: name, Mask: c.masks,
 	})
 	m.Close()
 	if spec.Match.Value != "" {
