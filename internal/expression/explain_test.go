@@ -196,8 +196,13 @@ func TestExplain_ComesToTheSame(t *testing.T) {
 		}
 		want, wantErr := p.Value(input(sample))
 		got, _, gotErr := p.Explain(input(sample))
+		if timedOut(wantErr) || timedOut(gotErr) {
+			continue // a busy machine took its 50 ms
+		}
 		if diff := cmp.Diff(want, got); diff != "" || (wantErr == nil) != (gotErr == nil) {
 			t.Errorf("%s: %v and %v, want -, got +:\n%s", expr, wantErr, gotErr, diff)
 		}
 	}
 }
+
+func timedOut(err error) bool { return err != nil && strings.Contains(err.Error(), errTime.Error()) }
