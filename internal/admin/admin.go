@@ -27,13 +27,14 @@ import (
 
 // Options is what Handler needs beside its Backend.
 type Options struct {
-	Listen  string       // as configured: decides which Host values are ours
-	Token   []byte       // of scope admin; nil: none is configured
-	Tokens  []Token      // further ones
-	Hosts   []string     // further Host values (names without port) to answer to
-	Metrics http.Handler // served on /metrics; nil: 404
-	Feed    *Feed        // what happens; the daemon publishes and closes it. nil: nothing does
-	Log     *slog.Logger // audit lines and refusals; nil: discarded
+	Listen  string           // as configured: decides which Host values are ours
+	Token   []byte           // of scope admin; nil: none is configured
+	Tokens  []Token          // further ones
+	Hosts   []string         // further Host values (names without port) to answer to
+	Metrics http.Handler     // served on /metrics; nil: 404
+	Feed    *Feed            // what happens; the daemon publishes and closes it. nil: nothing does
+	Pages   func(Door) Pages // the web UI, on all paths that are not the API's; nil: none
+	Log     *slog.Logger     // audit lines and refusals; nil: discarded
 
 	// now and owner are replaced by tests only.
 	now   func() time.Time
@@ -56,12 +57,22 @@ func Handler(b Backend, o Options) http.Handler {
 		o.Feed = NewFeed()
 	}
 	a := &api{backend: b, feed: o.Feed, log: o.Log, now: o.now}
-	guarded := newGate(o).wrap(a.routes(o.Metrics))
+	gate := newGate(o)
+	if o.Pages != nil {
+		a.pages = o.Pages(entrance{gate, a})
+	}
+	guarded := gate.wrap(a.routes(o.Metrics))
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", a.healthz)
 	mux.HandleFunc("GET /readyz", a.readyz)
-	mux.Handle("/", guarded)
+	if a.pages == nil {
+		mux.Handle("/", guarded)
+		return harden(mux)
+	}
+	mux.Handle("/api/", guarded)
+	mux.Handle("/metrics", guarded)
+	mux.Handle("/", gate.pages(a.pages))
 	return harden(mux)
 }
 

@@ -22,6 +22,7 @@ import (
 type api struct {
 	backend Backend
 	feed    *Feed
+	pages   Pages // nil: none
 	log     *slog.Logger
 	now     func() time.Time
 }

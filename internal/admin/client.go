@@ -190,6 +190,12 @@ func (c *Client) Reload(ctx context.Context) (r Reload, err error) {
 	return r, err
 }
 
+// LoginLink returns a link to the web UI that lets its reader in once.
+func (c *Client) LoginLink(ctx context.Context) (l LoginLink, err error) {
+	_, err = c.call(ctx, http.MethodPost, "login-links", &l)
+	return l, err
+}
+
 // Hooks returns the configured hooks.
 func (c *Client) Hooks(ctx context.Context) (hooks []HookInfo, err error) {
 	_, err = c.call(ctx, http.MethodGet, "hooks", &hooks)

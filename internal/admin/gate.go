@@ -44,14 +44,7 @@ func newGate(o Options) *gate {
 func (g *gate) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		peer := peerOf(r.Context())
-		if !peer.unix && !g.ourHost(r) {
-			g.log.WarnContext(r.Context(), "admin request refused", "reason", "host", "host", r.Host, "remote", r.RemoteAddr)
-			refuse(w, http.StatusMisdirectedRequest, "this host name is not one of ours")
-			return
-		}
-		if err := g.cross.Check(r); err != nil {
-			g.log.WarnContext(r.Context(), "admin request refused", "reason", "cross-origin", "origin", r.Header.Get("Origin"), "remote", r.RemoteAddr)
-			refuse(w, http.StatusForbidden, "a page of another origin may not change anything here")
+		if !g.meant(w, r, peer.unix) {
 			return
 		}
 		who, err := g.admit(r, peer)
@@ -63,11 +56,37 @@ func (g *gate) wrap(next http.Handler) http.Handler {
 	})
 }
 
+// pages lets a request through to the web UI, which asks for a session itself. A browser that
+// reaches a unix socket comes through a forwarded port, so its host is looked at too.
+func (g *gate) pages(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if g.meant(w, r, false) {
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+// meant refuses what was not meant for this listener, or what a page of another origin asks for.
+func (g *gate) meant(w http.ResponseWriter, r *http.Request, anyHost bool) bool {
+	if !anyHost && !g.ourHost(r) {
+		g.log.WarnContext(r.Context(), "admin request refused", "reason", "host", "host", r.Host, "remote", r.RemoteAddr)
+		refuse(w, http.StatusMisdirectedRequest, "this host name is not one of ours")
+		return false
+	}
+	if err := g.cross.Check(r); err != nil {
+		g.log.WarnContext(r.Context(), "admin request refused", "reason", "cross-origin", "origin", r.Header.Get("Origin"), "remote", r.RemoteAddr)
+		refuse(w, http.StatusForbidden, "a page of another origin may not change anything here")
+		return false
+	}
+	return true
+}
+
 // The reasons of a refusal, for the log and, where that helps nobody but the owner, the answer.
 var (
 	errTooMany = errors.New("too many wrong tokens from this address")
 	errNoToken = errors.New("a token is needed")
 	errToken   = errors.New("wrong token")
+	errNoneSet = errors.New("no token is configured")
 	errProxied = errors.New("the request came through a proxy; without a token only direct ones are taken")
 	errPeer    = errors.New("only root and the daemon's own user may enter without a token")
 )

@@ -71,7 +71,11 @@ func (a *api) changes() []route {
 		return route{"POST", path, scope, summary, nil, nil, answers, a.changing(action, serve)}
 	}
 	nothing := one(http.StatusNoContent, "", nil)
-	return []route{
+	var login []route
+	if a.pages != nil {
+		login = []route{change(ScopeRead, "login-links", "login link", "Make a link to the web UI that lets its reader in once, with the scope of who asks for it.", jsonOf(LoginLink{}), a.loginLink)}
+	}
+	return append(login, []route{
 		change(ScopeRun, "jobs/{id}/retry", "retry", "Give an ended job another run of attempts.", jsonOf(Job{}), a.retry),
 		change(ScopeRun, "jobs/{id}/cancel", "cancel", "End a waiting job, or ask a running one to end.", nothing, a.cancel),
 		change(ScopeRun, "deliveries/{id}/replay", "replay", "Let the rules decide anew on a delivery; answers the new jobs.", jsonOf([]Job{}), a.replay(ReplayAll)),
@@ -90,7 +94,7 @@ func (a *api) changes() []route {
 		change(ScopeRun, "hooks/{hook}/rules/{rule}/pause", "pause", "Let a rule start nothing.", nothing, a.pausing(true)),
 		change(ScopeRun, "hooks/{hook}/rules/{rule}/resume", "resume", "Let a rule start again.", nothing, a.pausing(false)),
 		change(ScopeAdmin, "reload", "reload", "Read the configuration again.", jsonOf(Reload{}), a.reload),
-	}
+	}...)
 }
 
 // feedEvents are the kinds of GET events with their data.

@@ -47,6 +47,7 @@ type grammar struct {
 	Deliveries deliveriesCmd `cmd:"" group:"look" help:"List and show the deliveries that were taken in."`
 	Jobs       jobsCmd       `cmd:"" group:"look" help:"List and show jobs; retry and cancel them."`
 	Status     statusCmd     `cmd:"" group:"look" help:"Show how the daemon is."`
+	UI         uiCmd         `cmd:"" name:"ui" group:"look" help:"Print a link to the web UI that lets you in once."`
 
 	Doctor     doctorCmd     `cmd:"" group:"look" help:"Look for what is wrong around the daemon, and say how to mend it."`
 	Plan       planCmd       `cmd:"" group:"write" help:"Try another configuration on the deliveries that are stored."`

@@ -10,7 +10,9 @@ import (
 
 	"github.com/tenterhook/tenterhook/internal/action"
 	"github.com/tenterhook/tenterhook/internal/admin"
+	"github.com/tenterhook/tenterhook/internal/hook"
 	"github.com/tenterhook/tenterhook/internal/job"
+	"github.com/tenterhook/tenterhook/internal/series"
 	"github.com/tenterhook/tenterhook/internal/store"
 )
 
@@ -101,6 +103,24 @@ func (b backend) SetPause(ctx context.Context, hook, rule string, on bool) error
 
 func (b backend) Reload(ctx context.Context) (admin.ReloadResult, error) {
 	return b.d.Reload(ctx, triggerAdmin)
+}
+
+func (b backend) Wait(id string) (job.Wait, bool) { return b.d.pool.Wait(id) }
+
+func (b backend) Oldest() (job.Job, bool) { return b.d.pool.Oldest() }
+
+func (b backend) Series(hook string, span series.Span) series.Series {
+	return b.d.Series(hook, span)
+}
+
+func (b backend) LastDelivery(hook string) time.Time { return b.d.metrics.book.Last(hook) }
+
+func (b backend) ExplainStored(_ context.Context, d *job.Delivery) (hook.Explanation, error) {
+	h := b.d.hooks().Hook(d.Hook)
+	if h == nil {
+		return hook.Explanation{}, fmt.Errorf("hook %q is no longer configured: %w", d.Hook, store.ErrNotFound)
+	}
+	return h.ExplainStored(d), nil
 }
 
 func (b backend) Hooks() []admin.HookInfo {

@@ -27,6 +27,7 @@ import (
 	"github.com/tenterhook/tenterhook/internal/ingress"
 	"github.com/tenterhook/tenterhook/internal/launch"
 	"github.com/tenterhook/tenterhook/internal/store"
+	"github.com/tenterhook/tenterhook/internal/ui"
 	"github.com/tenterhook/tenterhook/internal/worker"
 )
 
@@ -291,6 +292,7 @@ func (d *Daemon) Run(ctx, quick context.Context) error {
 	background.Go(func() { d.watchSignals(ctx) })
 	background.Go(func() { d.bury(ctx) })
 	background.Go(func() { d.watchdog(ctx) })
+	background.Go(func() { d.seedSeries(ctx) })
 	background.Go(func() { d.prune(ctx) })
 	background.Go(func() { d.writeRejects(ctx) })
 	background.Go(func() { d.runReplays(ctx) })
@@ -337,6 +339,9 @@ func (d *Daemon) serve(cancel context.CancelCauseFunc) (*servers, error) {
 	adminServer := admin.NewServer(admin.Handler(backend{d}, admin.Options{
 		Listen: d.AdminAddr().String(), Token: d.booted.Admin.Token.Reveal(), Tokens: d.booted.Admin.Tokens, Hosts: d.booted.Admin.Hosts,
 		Metrics: d.metrics.handler(), Feed: d.feed, Log: d.log,
+		Pages: func(door admin.Door) admin.Pages {
+			return ui.New(backend{d}, ui.Options{Door: door, Log: d.log})
+		},
 	}), d.log)
 	bound := ingress.Bound(d.deliveries, d.options.Limits, d.booted.Server.Proxies)
 	s := &servers{deliveries: deliveries, admin: adminServer, bound: bound}

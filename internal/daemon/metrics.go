@@ -12,12 +12,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/tenterhook/tenterhook/internal/job"
+	"github.com/tenterhook/tenterhook/internal/series"
 )
 
 // metrics are the daemon's figures for Prometheus. Labels come from the configuration, never
 // from a sender.
 type metrics struct {
 	registry   *prometheus.Registry
+	book       *series.Book // the same over time, for the UI's charts
 	deliveries *prometheus.CounterVec
 	ack        *prometheus.HistogramVec
 	refused    *prometheus.CounterVec
@@ -42,6 +44,7 @@ func newMetrics(d *Daemon) *metrics {
 	m := &metrics{
 		matched:    map[secretOf]time.Time{},
 		traffic:    newTraffic(),
+		book:       series.New(time.Now()),
 		registry:   prometheus.NewRegistry(),
 		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tenterhook_deliveries_total", Help: "Verified deliveries, by what became of them."}, []string{"hook", "outcome"}),
 		ack: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -87,12 +90,14 @@ func (m *metrics) Delivered(hook string, outcome job.Outcome, took time.Duration
 	m.deliveries.WithLabelValues(hook, string(outcome)).Inc()
 	m.ack.WithLabelValues(hook).Observe(took.Seconds())
 	m.traffic.delivered(outcome, took)
+	m.book.Delivered(hook, outcome, took, time.Now())
 }
 
 // Refused implements ingress.Observer.
 func (m *metrics) Refused(hook, reason string) {
 	m.refused.WithLabelValues(hook, reason).Inc()
 	m.traffic.refuse(reason)
+	m.book.Refused(hook, time.Now())
 }
 
 // SecretMatched implements ingress.Observer.
@@ -117,6 +122,7 @@ func (m *metrics) JobStarted(string, string) {}
 func (m *metrics) JobEnded(hook, rule string, state job.State, took time.Duration) {
 	m.jobs.WithLabelValues(hook, rule, string(state)).Inc()
 	m.jobSeconds.WithLabelValues(hook, rule).Observe(took.Seconds())
+	m.book.Ended(hook, state, time.Now())
 }
 
 // queueCollector reads the queue when it is asked, so that the figures cannot drift from it.

@@ -89,6 +89,7 @@ func (d *Daemon) reload(trigger string) admin.ReloadResult {
 		crashpoint.Reach(crashpoint.ReloadValidated)
 		d.config.Store(next)
 		crashpoint.Reach(crashpoint.ReloadSwapped)
+		d.keepSeries()
 		for _, name := range result.NeedsRestart {
 			d.log.Warn("changed on disk, needs a restart", "setting", name)
 		}

@@ -288,3 +288,17 @@ func (p *Pool) Output(id string) ([]byte, bool) {
 	p.mu.Unlock()
 	return output.Bytes(), true
 }
+
+// Wait says what keeps a job from starting; false for one that does not wait.
+func (p *Pool) Wait(id string) (job.Wait, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.flow.Wait(id)
+}
+
+// Oldest is the job that has waited longest although its time has come; false when none has.
+func (p *Pool) Oldest() (job.Job, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.flow.Oldest()
+}

@@ -1,0 +1,117 @@
+package daemon
+
+import (
+	"context"
+	"time"
+
+	"github.com/tenterhook/tenterhook/internal/series"
+	"github.com/tenterhook/tenterhook/internal/store"
+)
+
+// The charts of the UI begin with what the store knows: at most so many of the newest rows of
+// each kind are read after a start, with pauses, so that accepts are not behind them.
+const (
+	seedPages  = 40
+	seedBreath = 10 * time.Millisecond
+)
+
+// Series is what a hook, or series.All of them, did over a span that ends now.
+func (d *Daemon) Series(hook string, span series.Span) series.Series {
+	return d.metrics.book.Read(hook, span, time.Now())
+}
+
+// seedSeries tells the book what happened before this run, as far back as it goes.
+func (d *Daemon) seedSeries(ctx context.Context) {
+	since := d.started.Add(-series.Spans[len(series.Spans)-1].Length())
+	deliveries, err := d.seedDeliveries(ctx, since)
+	if err != nil {
+		d.seedStopped(ctx, err)
+		return
+	}
+	jobs, err := d.seedJobs(ctx, since)
+	if err != nil {
+		d.seedStopped(ctx, err)
+		return
+	}
+	if jobs.After(deliveries) {
+		deliveries = jobs
+	}
+	d.metrics.book.Seeded(deliveries)
+}
+
+func (d *Daemon) seedStopped(ctx context.Context, err error) {
+	if ctx.Err() == nil {
+		d.log.Warn("charts begin now: what was before could not be read", "error", err)
+	}
+}
+
+// seedDeliveries returns since when the book has every delivery.
+func (d *Daemon) seedDeliveries(ctx context.Context, since time.Time) (reached time.Time, err error) {
+	f := store.Filter{Since: since, Until: d.started, Limit: 500}
+	for range seedPages {
+		page, err := d.store.Deliveries(ctx, f)
+		if err != nil {
+			return time.Time{}, err
+		}
+		for i := range page {
+			d.metrics.book.Delivered(page[i].Hook, page[i].Outcome, -1, page[i].ReceivedAt)
+		}
+		if len(page) < f.Limit {
+			return since, nil
+		}
+		last := &page[len(page)-1]
+		f.Cursor = last.ID
+		if !pause(ctx, seedBreath) {
+			return time.Time{}, ctx.Err()
+		}
+		reached = last.ReceivedAt
+	}
+	return reached, nil
+}
+
+// seedJobs returns since when the book has the end of every job.
+func (d *Daemon) seedJobs(ctx context.Context, since time.Time) (reached time.Time, err error) {
+	f := store.Filter{Since: since, Until: d.started, Limit: 500}
+	for range seedPages {
+		page, err := d.store.Jobs(ctx, f)
+		if err != nil {
+			return time.Time{}, err
+		}
+		for i := range page {
+			if ended := page[i].FinishedAt; page[i].State.Terminal() && ended.Before(d.started) {
+				d.metrics.book.Ended(page[i].Hook, page[i].State, ended)
+			}
+		}
+		if len(page) < f.Limit {
+			return since, nil
+		}
+		last := &page[len(page)-1]
+		f.Cursor = last.ID
+		if !pause(ctx, seedBreath) {
+			return time.Time{}, ctx.Err()
+		}
+		reached = last.CreatedAt
+	}
+	return reached, nil
+}
+
+// pause waits, and is false when ctx ends first.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// keepSeries forgets the series of hooks that are no longer configured.
+func (d *Daemon) keepSeries() {
+	names := map[string]bool{}
+	for _, h := range d.hooks().Hooks() {
+		names[h.Name] = true
+	}
+	d.metrics.book.Keep(names)
+}
