@@ -71,7 +71,14 @@ func (r *reads) Deliveries(ctx context.Context, f store.Filter) ([]job.Delivery,
 func (r *reads) deliveries(ctx context.Context, f store.Filter) ([]job.Delivery, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	w := deliveriesWhere(f)
+	other := f
+	other.Rule, other.State = "", ""
+	w := deliveriesWhere(other)
+	if f.Rule != "" || f.State != "" {
+		if err := r.havingJobs(ctx, &w, f); err != nil {
+			return nil, err
+		}
+	}
 	if err := r.after(ctx, &w, "delivery", "d.seq", f.Cursor); err != nil {
 		return nil, err
 	}
@@ -199,6 +206,9 @@ func (r *reads) listJobs(ctx context.Context, f store.Filter) ([]job.Job, error)
 	equal(&w, "d.event", f.Event)
 	equal(&w, "d.outcome", f.Outcome)
 	equal(&w, "j.state", f.State)
+	if f.State.EndedBadly() {
+		w.add(endedBadly) // so that job_bad is used
+	}
 	w.between("j.created_at", f)
 	if f.Delivery != "" {
 		id, err := encodeID(f.Delivery)
