@@ -48,6 +48,8 @@ type decision struct {
 	Lane    string
 	Job     *job.Job // the latest of this rule
 	Match   string
+	Cut     bool // there were more values than are kept
+	Anew    bool // the values are those of the rules that run now
 	Paused  bool
 }
 
@@ -130,6 +132,11 @@ func (u *UI) decisions(d *job.Delivery, now hook.Explanation, jobs []job.Job) []
 			i = len(out) - 1
 		}
 		out[i].Then, out[i].Error = v.Verdict, v.Error
+		if v.Match != "" || len(v.Values) > 0 { // what was kept with it says why it was decided then
+			out[i].Match, out[i].Values, out[i].Cut = v.Match, keptValues(&v), v.Cut
+		} else {
+			out[i].Anew = len(out[i].Values) > 0
+		}
 	}
 	return out
 }
@@ -154,6 +161,18 @@ func shownValues(r *hook.RuleExplanation) (out []shownValue) {
 			text = []byte(fmt.Sprint(v.Value))
 		}
 		out = append(out, shownValue{v.Expr, string(text), false})
+	}
+	return out
+}
+
+// keptValues are those that were kept with the delivery.
+func keptValues(v *job.RuleVerdict) (out []shownValue) {
+	for _, one := range v.Values {
+		if one.Error != "" {
+			out = append(out, shownValue{one.Expr, one.Error, true})
+			continue
+		}
+		out = append(out, shownValue{one.Expr, string(one.Value), false})
 	}
 	return out
 }

@@ -19,7 +19,7 @@ import (
 // The bounds of the overview: how many of the latest deliveries are looked through for rules that
 // could not be evaluated, and how far back.
 const (
-	lookThrough = 500
+	lookThrough = 200
 	lookBack    = 24 * time.Hour
 	fewRows     = 6
 )
@@ -175,7 +175,7 @@ func (u *UI) cards(s *admin.Status, all *series.Series, now time.Time) []card {
 		{Name: "Failed jobs", Value: number(total.Failed), Detail: within, URL: "/jobs?state=failed", Class: classIf(total.Failed > 0, "bad")},
 		{Name: "Waiting", Value: number(waiting), Detail: "nothing is due", URL: "/jobs?state=queued"},
 		{Name: "Running", Value: number(s.Jobs[job.Running]), Detail: fmt.Sprintf("of %d at once", s.Workers), URL: "/jobs?state=running"},
-		{Name: "Refused", Value: number(total.Refused), Detail: within},
+		{Name: "Refused", Value: number(total.Refused), Detail: within, URL: "/rejected?since=" + all.Span.Name},
 	}
 	if oldest, ok := u.backend.Oldest(); ok {
 		age := now.Sub(oldest.RunAt)

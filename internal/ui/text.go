@@ -17,7 +17,7 @@ func functions() template.FuncMap {
 	return template.FuncMap{
 		"asset": assetURL, "icon": icon, "state": stateLabel, "outcome": outcomeLabel, "verdict": verdictLabel,
 		"ago": ago, "until": until, "clock": clock, "took": took, "span": span, "size": size, "short": short, "clean": clean,
-		"ansi": ansi, "number": number, "join": strings.Join, "dict": dict, "plural": plural, "signed": func(n int) int { return n + 1 },
+		"ansi": ansi, "number": number, "remedy": remedy, "join": strings.Join, "dict": dict, "plural": plural, "signed": func(n int) int { return n + 1 },
 		"zero": time.Time.IsZero, "fall": fall, "text": func(b []byte) string { return string(b) }, "int": func(n int64) int { return int(n) },
 		"seconds": func(s float64) string { return span(time.Duration(s * float64(time.Second))) },
 	}

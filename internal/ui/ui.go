@@ -101,6 +101,8 @@ func (u *UI) routes() *http.ServeMux {
 	change("/hooks/{hook}/resume", "resume", u.pausing(false))
 	change("/hooks/{hook}/rules/{rule}/pause", "pause", u.pausing(true))
 	change("/hooks/{hook}/rules/{rule}/resume", "resume", u.pausing(false))
+	see("/rejected", u.rejected)
+	see("/audit", u.auditLog)
 	see("/config", u.config)
 	mux.Handle("POST /config/reload", u.changed(admin.ScopeAdmin, "reload", u.reload))
 	see("/", func(*http.Request, *visit) (*view, error) { return nil, store.ErrNotFound })

@@ -82,7 +82,10 @@
   addEventListener("keydown", (e) => {
     if (e.ctrlKey || e.metaKey || e.altKey || e.isComposing) return;
     const field = e.target.closest("input,select,textarea");
-    if (field) { if (e.key === "Escape") field.blur(); return; }
+    if (field) {
+      if (e.key === "Escape") { if (field.closest("[data-auto]") && "defaultValue" in field) field.value = field.defaultValue; field.blur(); }
+      return;
+    }
     if (keys && keys.open) return;
     if (going && Date.now() - going < 1200 && places[e.key]) { location.href = places[e.key]; e.preventDefault(); return; }
     going = 0;
@@ -106,7 +109,7 @@
       at: all("pre[aria-label]", t).map((p) => [p.getAttribute("aria-label"), p.scrollTop, p.scrollTop + p.clientHeight >= p.scrollHeight - 4]),
     };
   });
-  doc.body.addEventListener("htmx:afterSettle", () => {
+  doc.body.addEventListener("htmx:afterSwap", () => {
     if (!kept) return;
     for (const [id, open] of kept.open) { const d = doc.getElementById(id); if (d) d.open = open; }
     for (const [label, top, end] of kept.at) {

@@ -1,0 +1,169 @@
+package ui_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+// every page and action there is; {id} of no delivery or job.
+var (
+	allPages = []string{
+		"/", "/deliveries", "/jobs", "/hooks", "/hooks/site", "/rejected", "/config", "/audit", "/nothing",
+		"/deliveries/019c0000-0000-7000-8000-000000000000", "/deliveries/x/replay", "/deliveries/x/body", "/jobs/x", "/jobs/x/output",
+	}
+	allActions = []string{
+		"/deliveries/x/replay", "/jobs/x/retry", "/jobs/x/cancel", "/hooks/site/pause", "/hooks/site/resume",
+		"/hooks/site/rules/deploy/pause", "/hooks/site/rules/deploy/resume", "/config/reload", "/logout",
+	}
+)
+
+func TestPages_AreClosedWithoutASession(t *testing.T) {
+	v := serve(t, hooks).visitor()
+	for _, path := range allPages {
+		p := v.do("GET", path, nil)
+		if p.StatusCode != http.StatusSeeOther || !strings.HasPrefix(p.Header.Get("Location"), "/login") {
+			t.Errorf("GET %s: %d to %q", path, p.StatusCode, p.Header.Get("Location"))
+		}
+		if p = v.do("GET", path, nil, "HX-Request", "true"); p.StatusCode != http.StatusUnauthorized {
+			t.Errorf("GET %s by a script: %d", path, p.StatusCode)
+		}
+		if p = v.do("GET", path, nil, "Authorization", "Bearer "+token); p.StatusCode != http.StatusSeeOther {
+			t.Errorf("GET %s with a token of the API: %d", path, p.StatusCode)
+		}
+	}
+	for _, path := range allActions {
+		if p := v.do("POST", path, url.Values{}); p.StatusCode != http.StatusSeeOther {
+			t.Errorf("POST %s: %d", path, p.StatusCode)
+		}
+	}
+	if p := v.do("GET", "/live", nil); p.StatusCode != http.StatusUnauthorized {
+		t.Errorf("GET /live: %d", p.StatusCode)
+	}
+}
+
+func TestPages_RefuseOtherHostsAndOrigins(t *testing.T) {
+	v := serve(t, hooks).visitor()
+	v.logIn()
+	csrf := url.Values{"csrf": {v.csrf()}}
+	for _, tt := range []struct {
+		what, method, path string
+		header             []string
+		want               int
+	}{
+		{"another host", "GET", "/", []string{"Host", "evil.example"}, http.StatusMisdirectedRequest},
+		{"another host's action", "POST", "/config/reload", []string{"Host", "evil.example:80"}, http.StatusMisdirectedRequest},
+		{"another site's form", "POST", "/config/reload", []string{"Sec-Fetch-Site", "cross-site"}, http.StatusForbidden},
+		{"another origin's form", "POST", "/config/reload", []string{"Origin", "https://evil.example"}, http.StatusForbidden},
+		{"another origin's login", "POST", "/login", []string{"Origin", "https://evil.example"}, http.StatusForbidden},
+		{"our own form", "POST", "/config/reload", []string{"Origin", v.base, "Sec-Fetch-Site", "same-origin"}, http.StatusSeeOther},
+	} {
+		var form url.Values
+		if tt.method == "POST" {
+			form = csrf
+		}
+		if p := v.do(tt.method, tt.path, form, tt.header...); p.StatusCode != tt.want {
+			t.Errorf("%s: %d, want %d", tt.what, p.StatusCode, tt.want)
+		}
+	}
+}
+
+func TestActions_WantTheirOwnForm(t *testing.T) {
+	s := serve(t, hooks)
+	v, other := s.visitor(), s.visitor()
+	v.logIn()
+	other.logIn()
+	for _, path := range allActions {
+		for what, form := range map[string]url.Values{
+			"no token": {}, "another session's token": {"csrf": {other.csrf()}},
+		} {
+			if p := v.do("POST", path, form); p.StatusCode != http.StatusForbidden {
+				t.Errorf("POST %s with %s: %d", path, what, p.StatusCode)
+			}
+		}
+		if p := v.do("GET", path, nil); path != "/deliveries/x/replay" && p.StatusCode != http.StatusNotFound && p.StatusCode != http.StatusMethodNotAllowed {
+			t.Errorf("GET %s: %d", path, p.StatusCode)
+		}
+	}
+	if p := v.do("POST", "/hooks/site/pause", url.Values{"csrf": {v.csrf()}}); p.StatusCode != http.StatusSeeOther {
+		t.Errorf("with its own token: %d %s", p.StatusCode, p.body)
+	}
+	status, err := s.client.Status(t.Context())
+	if err != nil || len(status.Paused) != 1 {
+		t.Errorf("paused: %v, %v", status.Paused, err)
+	}
+}
+
+func TestPages_CarryThePolicy(t *testing.T) {
+	v := serve(t, hooks).visitor()
+	check := func(path string) {
+		t.Helper()
+		h := v.do("GET", path, nil).Header
+		policy := h.Get("Content-Security-Policy")
+		for _, want := range []string{"default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'self'"} {
+			if !strings.Contains(policy, want) {
+				t.Errorf("%s: the policy %q has no %s", path, policy, want)
+			}
+		}
+		if strings.Contains(policy, "unsafe") || h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Referrer-Policy") != "no-referrer" || h.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %v", path, h)
+		}
+	}
+	check("/login")
+	v.logIn()
+	for _, path := range allPages {
+		check(path)
+	}
+}
+
+func TestLogin_ByLinkOnceAndByToken(t *testing.T) {
+	s := serve(t, hooks)
+	link, err := s.client.LoginLink(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, key, _ := strings.Cut(link.Path, "link=")
+	first, second := s.visitor(), s.visitor()
+	if p := first.do("GET", link.Path, nil); p.StatusCode != http.StatusOK || len(p.Cookies()) != 0 {
+		t.Errorf("looking at the link: %d with cookies %v", p.StatusCode, p.Cookies())
+	}
+	p := first.do("POST", "/login", url.Values{"link": {key}})
+	cookie := p.Header.Get("Set-Cookie")
+	for _, want := range []string{"__Host-tenterhook=", "Path=/", "Max-Age=43200", "HttpOnly", "Secure", "SameSite=Strict"} {
+		if !strings.Contains(cookie, want) {
+			t.Errorf("the cookie %q has no %s", cookie, want)
+		}
+	}
+	if strings.Contains(cookie, "Domain") {
+		t.Errorf("the cookie %q has a domain", cookie)
+	}
+	if p := second.do("POST", "/login", url.Values{"link": {key}}); p.StatusCode != http.StatusUnauthorized {
+		t.Errorf("the link a second time: %d", p.StatusCode)
+	}
+	if p := second.do("POST", "/login", url.Values{"token": {"wrong"}}); p.StatusCode != http.StatusUnauthorized || !strings.Contains(p.body, "wrong token") {
+		t.Errorf("a wrong token: %d %s", p.StatusCode, p.body)
+	}
+	if p := second.do("POST", "/login", url.Values{"token": {token}, "next": {"https://evil.example/"}}); p.StatusCode != http.StatusSeeOther || strings.Contains(p.Header.Get("Location"), "evil") {
+		t.Errorf("the token: %d to %q", p.StatusCode, p.Header.Get("Location"))
+	}
+	if p := second.do("GET", "/", nil); p.StatusCode != http.StatusOK {
+		t.Errorf("logged in by token: %d", p.StatusCode)
+	}
+	if p := second.do("POST", "/logout", url.Values{"csrf": {second.csrf()}}); p.StatusCode != http.StatusSeeOther {
+		t.Errorf("log out: %d", p.StatusCode)
+	}
+	if p := second.do("GET", "/", nil); p.StatusCode != http.StatusSeeOther {
+		t.Errorf("logged out: %d", p.StatusCode)
+	}
+}
+
+func TestLogin_SlowsDownGuesses(t *testing.T) {
+	v := serve(t, hooks).visitor()
+	for range 10 {
+		v.do("POST", "/login", url.Values{"token": {"wrong"}})
+	}
+	if p := v.do("POST", "/login", url.Values{"token": {token}}); p.StatusCode != http.StatusUnauthorized || !strings.Contains(p.body, "too many wrong tokens") {
+		t.Errorf("after ten wrong ones: %d", p.StatusCode)
+	}
+}
