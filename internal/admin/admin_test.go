@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/tenterhook/tenterhook/internal/config"
+	"github.com/tenterhook/tenterhook/internal/hook"
 	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/store"
 )
@@ -142,6 +143,10 @@ func (f *fake) Audit(_ context.Context, e job.AuditEntry) (job.AuditEntry, error
 	e.Seal(last)
 	f.audits = append(f.audits, e)
 	return e, nil
+}
+
+func (f *fake) Explain(context.Context, ExplainRequest) (hook.Explanation, error) {
+	return hook.Explanation{Hook: "site"}, f.err
 }
 
 func (f *fake) CountReplay(_ context.Context, filter job.ReplayFilter) (ReplayCount, error) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tenterhook/tenterhook/internal/config"
+	"github.com/tenterhook/tenterhook/internal/hook"
 	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/store"
 )
@@ -36,6 +37,8 @@ type Backend interface {
 	SetPause(ctx context.Context, hook, rule string, on bool) error
 	// Replay makes new jobs of a stored delivery, as the rules decide now, and returns them.
 	Replay(ctx context.Context, id string, which ReplayOf) ([]job.Job, error)
+	// Explain says what the hooks in force would do with a request. Nothing is run or stored.
+	Explain(ctx context.Context, q ExplainRequest) (hook.Explanation, error)
 	// CountReplay says what a replay would do, without doing it. StartReplay begins one, or goes on
 	// with one of the same filter that was not through; ErrBusy when another one runs. It goes on
 	// after a restart. CancelReplay ends the one that runs. Replays are all that are known, newest

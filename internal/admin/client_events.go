@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tenterhook/tenterhook/internal/hook"
 	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/store"
 )
@@ -46,6 +47,11 @@ func (c *Client) AuditLog(ctx context.Context, before int64, most int) (p AuditP
 		return p, fmt.Errorf("read the anchor of the audit log: %w", err)
 	}
 	return p, nil
+}
+
+// Explain says what the hooks in force would do with a request.
+func (c *Client) Explain(ctx context.Context, q ExplainRequest) (x hook.Explanation, err error) {
+	return x, c.post(ctx, "explain", q, &x)
 }
 
 // CountReplay says what a replay would do.

@@ -3,6 +3,8 @@ package admin
 import (
 	"net/http"
 	"net/url"
+
+	"github.com/tenterhook/tenterhook/internal/hook"
 )
 
 // route is one route of the API, with what the OpenAPI document says of it.
@@ -62,6 +64,7 @@ func (a *api) reads() []route {
 		read("audit", "List who changed what, newest first. The header Tenterhook-Audit-Anchor has the number and the hash that the oldest entry follows.", auditFilters, jsonOf([]AuditEntry{}), a.auditLog),
 		read("replays", "List replays of many deliveries, newest first.", []string{"limit", "cursor"}, jsonOf([]Replay{}), a.replays),
 		read("replays/{id}", "Show how far a replay is.", nil, jsonOf(Replay{}), a.showReplay),
+		read("openapi.json", "This document.", nil, jsonOf(object{}), a.document),
 		stream("events", "Follow everything that happens. Last-Event-ID, or after, says where to go on.", eventFilters, feedEvents, a.events),
 	}
 }
@@ -81,6 +84,12 @@ func (a *api) changes() []route {
 		change(ScopeRun, "deliveries/{id}/replay", "replay", "Let the rules decide anew on a delivery; answers the new jobs.", jsonOf([]Job{}), a.replay(ReplayAll)),
 		change(ScopeRun, "deliveries/{id}/replay/failed", "replay", "The same for rules whose last job of it ended badly.", jsonOf([]Job{}), a.replay(ReplayFailed)),
 		change(ScopeRun, "deliveries/{id}/replay/missing", "replay", "The same for rules that made no job of it.", jsonOf([]Job{}), a.replay(ReplayMissing)),
+		{
+			"POST", "explain", ScopeRun, "Say what the hooks would do with a request or a stored delivery, and why; with match, what a rule would with another condition. Nothing is run or stored.",
+			nil,
+			ExplainRequest{},
+			jsonOf(hook.Explanation{}), a.asking(a.explain),
+		},
 		{
 			"POST", "replays", ScopeRun, "Let the rules decide anew on all deliveries that a filter finds, one after the other; goes on with a replay of the same filter that was not through. With dry_run, count only.",
 			nil,

@@ -24,7 +24,7 @@ var mayImport = map[string][]string{
 	"internal/ui":              {"internal/admin", "internal/hook", "internal/series", "internal/job", "internal/store"},
 	"internal/ingress":         {"internal/crashpoint", "internal/hook", "internal/request", "internal/job", "internal/store"},
 	"internal/worker":          {"internal/crashpoint", "internal/action", "internal/job", "internal/store"},
-	"internal/admin":           {"internal/config", "internal/job", "internal/store"},
+	"internal/admin":           {"internal/hook", "internal/request", "internal/config", "internal/job", "internal/store"},
 	"internal/hook":            {"internal/provider", "internal/verify", "internal/expression", "internal/action", "internal/request", "internal/config", "internal/job"},
 	"internal/backtest":        {"internal/hook", "internal/request", "internal/job", "internal/store"},
 	"internal/hooktest":        {"internal/hook", "internal/request", "internal/config", "internal/job"},

@@ -1,14 +1,10 @@
 package cli
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"net/netip"
-	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -80,28 +76,6 @@ func (c explainCmd) explain(e *env) (hook.Explanation, error) {
 	return c.explainStored(e, conf)
 }
 
-// requestFile is what --request reads.
-type requestFile struct {
-	Method     string            `json:"method"`
-	URL        string            `json:"url"`
-	Headers    map[string]values `json:"headers"`
-	Body       *string           `json:"body"`
-	BodyBase64 *string           `json:"body_base64"`
-}
-
-// values is one text or a list of them.
-type values []string
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (v *values) UnmarshalJSON(data []byte) error {
-	var one string
-	if err := json.Unmarshal(data, &one); err == nil {
-		*v = values{one}
-		return nil
-	}
-	return json.Unmarshal(data, (*[]string)(v))
-}
-
 func (c explainCmd) explainRequest(e *env, conf *daemon.Config) (hook.Explanation, error) {
 	at, err := c.clock(e)
 	if err != nil {
@@ -112,9 +86,6 @@ func (c explainCmd) explainRequest(e *env, conf *daemon.Config) (hook.Explanatio
 		return hook.Explanation{}, fail(fmt.Errorf("read %q: %w", c.Request, err), `a request file is {"method":"POST","url":"/path","headers":{},"body":""}`)
 	}
 	r.ReceivedAt = at
-	if r.Path == "" { // what a client asks for then
-		r.Path = "/"
-	}
 	h, params := conf.Hooks.Lookup(r.Path)
 	if h == nil {
 		return hook.Explanation{}, fail(fmt.Errorf("no hook has the path %q", r.Path), "the daemon would answer 404", "paths: "+paths(conf))
@@ -151,43 +122,11 @@ func (c explainCmd) readRequest(e *env) (*request.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	var file requestFile
+	var file request.File
 	if err := json.Unmarshal(data, &file); err != nil {
 		return nil, err
 	}
-	return file.request()
-}
-
-func (f requestFile) request() (*request.Request, error) {
-	u, err := url.Parse(f.URL)
-	if err != nil {
-		return nil, err
-	}
-	r := &request.Request{
-		Scheme: u.Scheme, RawPath: u.EscapedPath(), Method: f.Method, Path: u.Path, RawQuery: u.RawQuery, Host: u.Host, Header: http.Header{}, IP: netip.AddrFrom4([4]byte{127, 0, 0, 1}),
-	}
-	if r.Method == "" {
-		r.Method = http.MethodPost
-	}
-	for name, list := range f.Headers {
-		for _, value := range list {
-			r.Header.Add(name, value)
-		}
-	}
-	if r.Host == "" {
-		r.Host = r.Header.Get("Host")
-	}
-	switch {
-	case f.Body != nil && f.BodyBase64 != nil:
-		return nil, errors.New("body and body_base64 are both there")
-	case f.Body != nil:
-		r.Body = []byte(*f.Body)
-	case f.BodyBase64 != nil:
-		if r.Body, err = base64.StdEncoding.DecodeString(*f.BodyBase64); err != nil {
-			return nil, fmt.Errorf("body_base64: %w", err)
-		}
-	}
-	return r, nil
+	return file.Request()
 }
 
 func paths(conf *daemon.Config) string {

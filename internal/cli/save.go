@@ -28,7 +28,7 @@ Example:
 `
 }
 
-// saved is the file: what requestFile reads.
+// saved is the file: what request.File reads.
 type saved struct {
 	Method  string              `json:"method"`
 	URL     string              `json:"url"`

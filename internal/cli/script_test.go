@@ -13,6 +13,7 @@ import (
 
 	"github.com/tenterhook/tenterhook/internal/admin"
 	"github.com/tenterhook/tenterhook/internal/config"
+	"github.com/tenterhook/tenterhook/internal/hook"
 	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/store"
 	"github.com/tenterhook/tenterhook/internal/store/sqlite"
@@ -109,6 +110,10 @@ func (b backend) Cancel(ctx context.Context, id string) error {
 }
 
 func (b backend) Replay(context.Context, string, admin.ReplayOf) ([]job.Job, error) { return nil, nil }
+
+func (b backend) Explain(context.Context, admin.ExplainRequest) (hook.Explanation, error) {
+	return hook.Explanation{}, admin.ErrRefused
+}
 
 func (b backend) CountReplay(context.Context, job.ReplayFilter) (admin.ReplayCount, error) {
 	return admin.ReplayCount{}, nil

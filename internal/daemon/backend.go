@@ -63,6 +63,10 @@ func (b backend) Replay(ctx context.Context, id string, which admin.ReplayOf) ([
 	return b.d.replay(ctx, id, anew{which: which})
 }
 
+func (b backend) Explain(ctx context.Context, q admin.ExplainRequest) (hook.Explanation, error) {
+	return b.d.explain(ctx, q)
+}
+
 func (b backend) CountReplay(ctx context.Context, f job.ReplayFilter) (admin.ReplayCount, error) {
 	return b.d.countReplay(ctx, f)
 }
