@@ -239,7 +239,7 @@ func (a *api) hooks(w http.ResponseWriter, r *http.Request, _ url.Values) {
 
 func (a *api) status(w http.ResponseWriter, r *http.Request, _ url.Values) {
 	s := a.backend.Status()
-	s.Ready = true
+	s.Ready, s.Streams = true, a.feed.Streams()
 	if err := a.backend.Ready(r.Context()); err != nil {
 		s.Ready, s.NotReady = false, err.Error()
 	}

@@ -65,6 +65,12 @@ func (c *Client) StartReplay(ctx context.Context, q ReplayRequest) (r Replay, er
 	return r, c.post(ctx, "replays", q, &r)
 }
 
+// Replays lists the newest replays.
+func (c *Client) Replays(ctx context.Context) (list []Replay, err error) {
+	_, err = c.call(ctx, http.MethodGet, "replays", &list)
+	return list, err
+}
+
 // Replayed returns how far a replay is.
 func (c *Client) Replayed(ctx context.Context, id string) (r Replay, err error) {
 	_, err = c.call(ctx, http.MethodGet, "replays/"+url.PathEscape(id), &r)

@@ -149,6 +149,13 @@ func (f *Feed) enter(who string) (leave func(), err error) {
 	}, nil
 }
 
+// Streams is how many streams are open.
+func (f *Feed) Streams() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.streams
+}
+
 // reader follows a Feed. It is used by one goroutine.
 type reader struct {
 	feed *Feed

@@ -54,13 +54,13 @@ func (a *api) auditLog(w http.ResponseWriter, r *http.Request, q url.Values) {
 		refuse(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	// The anchor first: an entry that is taken away in between is then listed and not missed.
-	anchor, err := a.backend.AuditAnchor(r.Context())
+	found, err := a.backend.AuditLog(r.Context(), before, f.Limit)
 	if err != nil {
 		a.fail(w, r, err)
 		return
 	}
-	found, err := a.backend.AuditLog(r.Context(), before, f.Limit)
+	// The anchor last: an entry that is taken away in between is then listed and not missed.
+	anchor, err := a.backend.AuditAnchor(r.Context())
 	if err != nil {
 		a.fail(w, r, err)
 		return

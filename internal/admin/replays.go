@@ -26,6 +26,7 @@ var ErrRefused = errors.New("refused")
 const (
 	DefaultRate = 20.0
 	MostRate    = 1000.0
+	LeastRate   = 0.0001
 )
 
 // ReplayRequest is what POST replays takes. The filter's fields stand beside the others.
@@ -55,8 +56,8 @@ func (q *ReplayRequest) Check() error {
 	if err := CheckOutcome(f.Outcome); err != nil {
 		return err
 	}
-	if q.Rate < 0 || q.Rate > MostRate || q.Rate != 0 && q.Rate < 0.01 {
-		return fmt.Errorf("rate is a number of deliveries a second, from 0.01 to %g", MostRate)
+	if q.Rate < 0 || q.Rate > MostRate || q.Rate != 0 && q.Rate < LeastRate {
+		return fmt.Errorf("rate is a number of deliveries a second, from %g to %g", LeastRate, MostRate)
 	}
 	only := *f
 	if only.Which = ""; only == (job.ReplayFilter{}) {

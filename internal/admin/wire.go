@@ -198,6 +198,8 @@ type Status struct {
 	Paused []Pause `json:"paused"`
 	// Traffic is what came in during this run.
 	Traffic Traffic `json:"traffic"`
+	// Streams is how many event streams are open.
+	Streams int `json:"streams"`
 }
 
 // Traffic is what came in since the daemon started.

@@ -46,6 +46,8 @@ type grammar struct {
 
 	Deliveries deliveriesCmd `cmd:"" group:"look" help:"List and show the deliveries that were taken in."`
 	Jobs       jobsCmd       `cmd:"" group:"look" help:"List and show jobs; retry and cancel them."`
+	Rejects    rejectsCmd    `cmd:"" group:"look" help:"List the requests that were refused, and why."`
+	Audit      auditCmd      `cmd:"" group:"look" help:"List who changed what; verify that nobody changed the list."`
 	Status     statusCmd     `cmd:"" group:"look" help:"Show how the daemon is."`
 	UI         uiCmd         `cmd:"" name:"ui" group:"look" help:"Print a link to the web UI that lets you in once."`
 

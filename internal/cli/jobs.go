@@ -17,6 +17,7 @@ type jobsCmd struct {
 	List   jobsListCmd   `cmd:"" default:"withargs" group:"commands" help:"List jobs, newest first."`
 	Show   jobsShowCmd   `cmd:"" group:"commands" help:"Show one job: its timeline, attempts and output."`
 	Logs   jobsLogsCmd   `cmd:"" group:"commands" help:"Print what a job wrote; -f follows it while it runs."`
+	Tail   jobsTailCmd   `cmd:"" group:"commands" help:"Watch jobs as they come, run and end."`
 	Retry  jobsRetryCmd  `cmd:"" group:"commands" help:"Run ended jobs again."`
 	Cancel jobsCancelCmd `cmd:"" group:"commands" help:"Stop running jobs, and those that wait."`
 }

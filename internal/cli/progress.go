@@ -60,3 +60,20 @@ func (b *bar) clear() {
 		b.drawn = false
 	}
 }
+
+// progress draws how far a long work is, on a terminal only. At the end it wipes it out.
+func (e *env) progress(done, all int) {
+	if !e.err.terminal {
+		return
+	}
+	if done >= all {
+		fmt.Fprintf(e.stderr, "\r\x1b[K")
+		return
+	}
+	if all < 10 {
+		return
+	}
+	const width = 30
+	full := done * width / all
+	fmt.Fprintf(e.stderr, "\r%s%s %d of %d", strings.Repeat("█", full), strings.Repeat("░", width-full), done, all)
+}

@@ -2,10 +2,14 @@ package cli
 
 import (
 	"context"
+	"database/sql"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,10 +23,12 @@ import (
 	"github.com/tenterhook/tenterhook/internal/store/sqlite"
 )
 
-// The transcripts in testdata/script run the whole program as a process. Four commands are
+// The transcripts in testdata/script run the whole program as a process. Some commands are
 // theirs: "fill FILE" makes a store with one delivery and its two jobs, "daemon FILE SOCKET"
 // serves such a store on a unix socket until the script ends, "waitfor FILE" waits for a file
-// and "waitjob STATE" for a job in that state.
+// and "waitjob STATE" for a job in that state, "waitjobs N STATE" for so many, "waitreplay STATUS"
+// for a replay that has begun, "waitstreams N" for so many event streams, "waitline FILE TEXT" for
+// a text in a file. "tamper FILE" changes an entry of a store's audit log.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
@@ -44,17 +50,56 @@ func TestScripts(t *testing.T) {
 					return err == nil
 				})
 			},
-			"waitjob": func(ts *testscript.TestScript, _ bool, args []string) {
-				client := admin.NewClient("unix:"+ts.MkAbs("admin.sock"), "")
-				defer func() { ts.Check(client.Close()) }()
-				poll(ts, "a job to be "+args[0], func() bool {
-					jobs, _, err := client.Jobs(context.Background(), store.Filter{State: job.State(args[0]), Limit: 1})
+			"waitjob": func(ts *testscript.TestScript, _ bool, args []string) { waitJobs(ts, 1, args[0]) },
+			"waitjobs": func(ts *testscript.TestScript, _ bool, args []string) {
+				n, err := strconv.Atoi(args[0])
+				ts.Check(err)
+				waitJobs(ts, n, args[1])
+			},
+			"waitreplay": func(ts *testscript.TestScript, _ bool, args []string) {
+				waitFor(ts, "a replay to be "+args[0], func(ctx context.Context, client *admin.Client) bool {
+					list, err := client.Replays(ctx)
 					ts.Check(err)
-					return len(jobs) > 0
+					return len(list) > 0 && string(list[0].Status) == args[0] && list[0].Done > 0
 				})
+			},
+			"waitstreams": func(ts *testscript.TestScript, _ bool, args []string) {
+				waitFor(ts, args[0]+" event streams", func(ctx context.Context, client *admin.Client) bool {
+					status, err := client.Status(ctx)
+					ts.Check(err)
+					return strconv.Itoa(status.Streams) == args[0]
+				})
+			},
+			"waitline": func(ts *testscript.TestScript, _ bool, args []string) {
+				poll(ts, args[1], func() bool {
+					text, err := os.ReadFile(ts.MkAbs(args[0]))
+					return err == nil && strings.Contains(string(text), args[1])
+				})
+			},
+			"tamper": func(ts *testscript.TestScript, _ bool, args []string) {
+				db, err := sql.Open("sqlite", ts.MkAbs(args[0]))
+				ts.Check(err)
+				_, err = db.Exec("DROP TRIGGER audit_is_not_changed; UPDATE audit SET who = 'somebody else' WHERE n = 2")
+				ts.Check(err)
+				ts.Check(db.Close())
 			},
 		},
 	})
+}
+
+func waitJobs(ts *testscript.TestScript, n int, state string) {
+	waitFor(ts, fmt.Sprintf("%d jobs to be %s", n, state), func(ctx context.Context, client *admin.Client) bool {
+		jobs, _, err := client.Jobs(ctx, store.Filter{State: job.State(state), Limit: admin.MaxLimit})
+		ts.Check(err)
+		return len(jobs) >= n
+	})
+}
+
+// waitFor waits for what the daemon at admin.sock says.
+func waitFor(ts *testscript.TestScript, what string, ok func(context.Context, *admin.Client) bool) {
+	client := admin.NewClient("unix:"+ts.MkAbs("admin.sock"), "")
+	defer func() { ts.Check(client.Close()) }()
+	poll(ts, what, func() bool { return ok(context.Background(), client) })
 }
 
 func poll(ts *testscript.TestScript, what string, ok func() bool) {

@@ -18,6 +18,8 @@ type source interface {
 	Jobs(ctx context.Context, f store.Filter) (list []admin.Job, next string, err error)
 	Job(ctx context.Context, id string) (admin.JobDetail, error)
 	Output(ctx context.Context, id string, attempt int) (admin.Output, error)
+	Rejects(ctx context.Context, f store.Filter) (list []admin.Reject, next string, err error)
+	AuditLog(ctx context.Context, before int64, most int) (admin.AuditPage, error)
 }
 
 var _ source = (*admin.Client)(nil)
@@ -100,4 +102,26 @@ func (s stored) Output(ctx context.Context, id string, attempt int) (admin.Outpu
 		return admin.Output{}, err
 	}
 	return admin.PickOutput(&j, attempts, attempt)
+}
+
+func (s stored) Rejects(ctx context.Context, f store.Filter) (list []admin.Reject, next string, err error) {
+	found, err := s.reader.Rejects(ctx, f)
+	if err != nil {
+		return nil, "", err
+	}
+	for i := range found {
+		list = append(list, admin.NewReject(&found[i]))
+	}
+	if len(found) > 0 && len(found) == f.Limit {
+		next = found[len(found)-1].ID
+	}
+	return list, next, nil
+}
+
+func (s stored) AuditLog(ctx context.Context, before int64, most int) (p admin.AuditPage, err error) {
+	if p.Entries, err = s.reader.AuditLog(ctx, before, most); err != nil {
+		return p, err
+	}
+	p.Anchor, err = s.AuditAnchor(ctx)
+	return p, err
 }

@@ -257,7 +257,7 @@ func (d *Daemon) replayAll(ctx context.Context, r *job.Replay) error {
 	}
 	d.showReplay(*r)
 	pace := rate.NewLimiter(rate.Limit(r.Rate), 1)
-	for noted := time.Now(); r.Done < len(ids); {
+	for noted := (time.Time{}); r.Done < len(ids); {
 		if err := d.breath(ctx, pace); err != nil {
 			return err
 		}
@@ -266,6 +266,7 @@ func (d *Daemon) replayAll(ctx context.Context, r *job.Replay) error {
 			return err
 		}
 		r.Done, r.Last = r.Done+1, id
+		d.replays.put(*r)
 		if now := time.Now(); now.Sub(noted) >= noteEvery {
 			noted, r.UpdatedAt = now, now
 			if err := d.noteReplay(ctx, *r); err != nil && ctx.Err() == nil {

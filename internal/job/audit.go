@@ -88,12 +88,16 @@ func (c *AuditCheck) Add(e AuditEntry) error {
 	return nil
 }
 
-// Close says whether the oldest entry follows the anchor. It returns how many entries there are
+// Close says whether the oldest entry follows the anchor, which must be read after the entries. It
+// returns how many entries there are
 // and the newest, which is zero when there are none.
 func (c *AuditCheck) Close(anchor AuditAnchor) (n int, newest AuditEntry, err error) {
 	expected := anchor.Hash
 	if anchor.N == 0 {
 		expected = Genesis
+	}
+	if c.newer != nil && c.newer.N <= anchor.N {
+		return c.n, c.first, nil // it was taken away after it was looked at
 	}
 	if c.newer != nil && (c.newer.N != anchor.N+1 || c.newer.Previous != expected) {
 		return c.n, c.first, fmt.Errorf("entry %d does not follow entry %d, the last that retention took away", c.newer.N, anchor.N)
