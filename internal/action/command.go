@@ -182,10 +182,10 @@ func checkVariable(key config.Text, value *expression.Template, env bool, d *con
 	name := key.Value
 	_, constant := value.Constant()
 	switch {
-	case !isVariableName(name):
+	case !isVariableName(name) && !isHandedName(name):
 		d.Errorf(key, "%q is not the name of a variable: letters, digits and _", name)
-	case strings.HasPrefix(name, "HOOK_"):
-		d.Errorf(key, "names that begin with HOOK_ are set by the daemon")
+	case slices.Contains(ownVariables, name):
+		d.Errorf(key, "%s is set by the daemon", name)
 	case isDangerous(name) && (!constant || !env):
 		d.Errorf(key, "%s from a payload would run code of the sender's choice", name).Hint("a constant value is allowed; pass the sender's under another name")
 	}
@@ -199,6 +199,16 @@ func isVariableName(s string) bool {
 		}
 	}
 	return s != ""
+}
+
+// ownVariables are those that the daemon sets.
+var ownVariables = []string{"HOOK_NAME", "HOOK_RULE", "HOOK_EVENT", "HOOK_DELIVERY", "HOOK_JOB", "HOOK_ATTEMPT", "HOOK_PAYLOAD_FILE"}
+
+// isHandedName reports whether s is a name as adnanh/webhook made them, HOOK_head_commit.id or
+// HOOK_X-Event. No shell can read one, other programs can.
+func isHandedName(s string) bool {
+	rest, ok := strings.CutPrefix(s, "HOOK_")
+	return ok && isVariableName(strings.NewReplacer(".", "_", "-", "_").Replace("_"+rest))
 }
 
 // find looks a program up as exec will: by name in path, otherwise from dir.

@@ -20,7 +20,7 @@ func TestCommand_EnvironmentIsBuiltFromNothing(t *testing.T) {
 	r, out := ran(t, `
 run: env | sort
 env: {WHO: "${{ payload.name }}", NUMBER: "${{ payload.n }}", GONE: "${{ payload.nil }}", LIST: "${{ payload.list }}", EMPTY: ""}
-files: {BIG: "${{ payload.name }}"}
+files: {BIG: "${{ payload.name }}", NO_FILE: "${{ payload.nil }}"}
 `)
 	succeeded(t, r, out)
 	got := map[string]string{}

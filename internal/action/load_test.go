@@ -75,7 +75,7 @@ func TestCompile_RefusesWhatCannotRun(t *testing.T) {
 		"a folder the sender picks":   {"run: ':'\ndir: '${{ payload.x }}'", "2:6 dir is the same for every delivery"},
 		"a variable's name":           {"run: ':'\nenv: {a-b: x}", `2:7 "a-b" is not the name of a variable: letters, digits and _`},
 		"a variable without a name":   {"run: ':'\nenv: {'': x}", `2:7 "" is not the name of a variable: letters, digits and _`},
-		"a variable of ours":          {"run: ':'\nenv: {HOOK_X: x}", "2:7 names that begin with HOOK_ are set by the daemon"},
+		"a variable of ours":          {"run: ':'\nenv: {HOOK_JOB: x}", "2:7 HOOK_JOB is set by the daemon"},
 		"a variable that is code":     {"run: ':'\nenv: {LD_PRELOAD: '${{ payload.x }}'}", "2:7 LD_PRELOAD from a payload would run code of the sender's choice"},
 		"a variable that is code too": {"run: ':'\nfiles: {BASH_ENV: x}", "2:9 BASH_ENV from a payload would run code of the sender's choice"},
 		"a NUL byte in a variable":    {"run: ':'\nenv: {A: \"\\0\"}", "2:10 the value holds a NUL byte, which no argument or variable can"},
@@ -108,7 +108,7 @@ func TestCompile_RefusesWhatCannotRun(t *testing.T) {
 }
 
 func TestCompile_SaysAllProblemsAtOnce(t *testing.T) {
-	got := problems(t, workDir(t), "exec: [zork, '${{ paylod }}']\nenv: {a-b: x, HOOK_A: y}\ndir: zork\ntimeout: 0s\n")
+	got := problems(t, workDir(t), "exec: [zork, '${{ paylod }}']\nenv: {a-b: x, HOOK_JOB: y}\ndir: zork\ntimeout: 0s\n")
 	if len(got) != 6 {
 		t.Errorf("%d problems:\n%s", len(got), strings.Join(got, "\n"))
 	}

@@ -64,11 +64,13 @@ func (p *preparedCommand) renderEnv(in *expression.Input) error {
 		}
 	}
 	for _, v := range p.command.files {
-		s, _, err := v.value.Text(in)
+		s, present, err := v.value.Text(in)
 		if err != nil {
 			return fmt.Errorf("files %s: %w", v.name, err)
 		}
-		p.files[v.name] = s
+		if present {
+			p.files[v.name] = s
+		}
 	}
 	return nil
 }

@@ -78,6 +78,11 @@ func TestDelivery_TheAnswerTable(t *testing.T) {
   - {name: told, path: /told, verify: none, dedupe: none, respond: {status: 201, headers: {X-A: b}, body: "got ${{ payload.n }}"}, run: ":"}
   - {name: told-no, path: /told-no, verify: none, match: "false", respond: {ignored: {status: 204}}, run: ":"}
   - {name: waits, path: /waits, verify: none, dedupe: none, respond: {wait: 20s, content_type: text/html}, run: "echo '<b>hi</b>'"}
+  - {name: waits-bad, path: /waits-bad, verify: none, dedupe: none, respond: {wait: 20s, status: 201, headers: {X-A: b}}, run: "echo oh; exit 3"}
+  - {name: waits-good, path: /waits-good, verify: none, dedupe: none, respond: {wait: 20s, status: 201, headers: {X-A: b}, failed: {body: no}}, run: "echo yes"}
+  - {name: keeps-back, path: /keeps-back, verify: none, dedupe: none, respond: {wait: 20s, failed: {status: 422, headers: {X-B: c}, body: "it failed"}}, run: "echo secret; exit 3"}
+  - {name: keeps-back-still, path: /keeps-back-still, verify: none, dedupe: none, respond: {wait: 20s, failed: {body: "${{ 1 / payload.zero }}"}}, run: "echo secret; exit 3"}
+  - {name: own-no, path: /own-no, verify: none, match: "false", methods: [POST, OPTIONS], respond: {status: 201, headers: {X-A: b}, ignored: {status: 403, headers: {X-B: c}, body: "not wanted"}}, run: ":"}
   - {name: strict, path: /strict, verify: none, match: payload.a == 1, run: ":"}
 `)
 	signed := map[string]string{"X-Hub-Signature-256": sign(secret, "{}"), "X-GitHub-Event": "ping", "X-GitHub-Delivery": "p"}
@@ -85,7 +90,7 @@ func TestDelivery_TheAnswerTable(t *testing.T) {
 		what, method, path, body string
 		header                   map[string]string
 		status                   int
-		has                      string
+		has, not                 string
 		wantHeader               string // "Name: value"
 	}{
 		{what: "no rule matched", method: "POST", path: "/github", body: "{}", header: signed, status: 200, has: `"status":"ignored"`},
@@ -103,6 +108,12 @@ func TestDelivery_TheAnswerTable(t *testing.T) {
 		{what: "own answer", method: "POST", path: "/told", body: `{"n":9007199254740993}`, status: 201, has: "got 9007199254740993", wantHeader: "X-A: b"},
 		{what: "own answer when ignored", method: "POST", path: "/told-no", status: 204},
 		{what: "waits for the output", method: "POST", path: "/waits", status: 200, has: "<b>hi</b>", wantHeader: "Content-Type: text/html"},
+		{what: "waits for what fails", method: "POST", path: "/waits-bad", status: 500, has: "oh"},
+		{what: "waits, with a status of its own", method: "POST", path: "/waits-good", status: 201, has: "yes", wantHeader: "X-A: b"},
+		{what: "keeps the output of what failed back", method: "POST", path: "/keeps-back", status: 422, has: "it failed", wantHeader: "X-B: c"},
+		{what: "keeps it back even when it cannot say why", method: "POST", path: "/keeps-back-still", body: `{"zero":0}`, status: 500, not: "secret"},
+		{what: "own answer when ignored, with its own headers", method: "POST", path: "/own-no", status: 403, has: "not wanted", wantHeader: "X-B: c"},
+		{what: "and without the other ones", method: "OPTIONS", path: "/own-no", status: 403, has: "not wanted", wantHeader: "X-A: "},
 		{what: "undecodable", method: "POST", path: "/strict", body: `{"a":1,"a":2}`, header: map[string]string{"Content-Type": "application/json"}, status: 400, has: `"error"`},
 		{what: "undecodable, whatever the rules look at", method: "POST", path: "/told-no", body: `{"a":`, header: map[string]string{"Content-Type": "application/json"}, status: 400, has: `{"error":"body_undecodable"}`},
 		{what: "compressed otherwise", method: "POST", path: "/strict", body: `x`, header: map[string]string{"Content-Encoding": "br"}, status: 415, has: `"error"`},
@@ -110,7 +121,7 @@ func TestDelivery_TheAnswerTable(t *testing.T) {
 	} {
 		t.Run(tt.what, func(t *testing.T) {
 			a := r.send(tt.method, tt.path, tt.body, tt.header)
-			if a.status != tt.status || !strings.Contains(a.body, tt.has) {
+			if a.status != tt.status || !strings.Contains(a.body, tt.has) || tt.not != "" && strings.Contains(a.body, tt.not) {
 				t.Errorf("got %d %q, want %d with %q", a.status, a.body, tt.status, tt.has)
 			}
 			if name, value, ok := strings.Cut(tt.wantHeader, ": "); ok && a.header.Get(name) != value {

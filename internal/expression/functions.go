@@ -72,8 +72,8 @@ func init() { // what they run refers to evaluation, which refers to functions
 		"duration":   {least: 1, most: 1, gives: duration, usage: `duration("5m")`, run: durationFunction, prepare: at(0, prepareDuration)},
 		"short":      {least: 1, most: 1, gives: text, usage: "short(sha)", run: textFunction(func(s string) string { return s[:min(len(s), 7)] })},
 		"json":       {least: 1, most: 1, gives: text, usage: "json(payload)", run: func(b *budget, a []any) (any, error) { return b.json(a[0]) }},
-		"fromJSON":   {least: 1, most: 1, usage: "fromJSON(form.data)", run: fromJSON},
-		"text":       {least: 1, most: 1, gives: text, usage: "text(payload.n)", run: textOf},
+		"fromJSON":   {least: 1, most: 2, usage: "fromJSON(form.data)", run: fromJSON},
+		"text":       {least: 1, most: 1, usage: "text(payload.n)", run: textOf},
 		"string":     {least: 1, most: 1, gives: text, usage: "string(payload.n)", run: func(b *budget, a []any) (any, error) { return b.format(a[0]) }},
 		"at":         {least: 2, most: 2, usage: `at(payload, "a.0.b")`, run: atFunction},
 		"fromBase64": {least: 1, most: 1, gives: text, usage: "fromBase64(payload.data)", run: fromBase64},
@@ -316,13 +316,16 @@ func uniqFunction(b *budget, a []any) (any, error) {
 
 // atFunction looks a dotted path up as adnanh/webhook does: in a mapping the whole rest of the
 // path is a name first, and then the part before the first dot; in a list that part is an index
-// from 0.
+// from 0. A list that is the whole payload is found under root.
 func atFunction(b *budget, a []any) (any, error) {
 	path, ok := a[1].(string)
 	if !ok {
 		return nil, fmt.Errorf("wants a path, not %s", sayKind(a[1]))
 	}
 	v := a[0]
+	if all, ok := v.([]any); ok && (path == "root" || strings.HasPrefix(path, "root.")) {
+		v = map[string]any{"root": all}
+	}
 	for {
 		if err := b.spend(nodeCost + len(path)); err != nil {
 			return nil, err
@@ -351,9 +354,13 @@ func atFunction(b *budget, a []any) (any, error) {
 }
 
 // textOf is the text adnanh/webhook makes of a value: JSON in which <, > and & are escaped for
-// lists and mappings, and otherwise as format. Unlike there nil is no text at all.
+// lists and mappings, and otherwise as format. Nil stays nil, which is no text: a variable that
+// would hold it is left out, and no pattern matches it. (There null, unlike what is missing, is
+// the text "<nil>".)
 func textOf(b *budget, a []any) (any, error) {
 	switch kindOf(a[0]) {
+	case null:
+		return nil, nil
 	case list, mapping:
 		return b.encode(a[0], true)
 	}
@@ -363,11 +370,15 @@ func textOf(b *budget, a []any) (any, error) {
 // decodedSize is how much memory a byte of JSON may become.
 const decodedSize = 48
 
+// fromJSON reads text as JSON. What is none is an error, or the second argument, if there is one.
 func fromJSON(b *budget, a []any) (any, error) {
 	s, ok := a[0].(string)
 	if !ok {
 		if a[0] == nil {
 			return nil, nil
+		}
+		if len(a) == 2 {
+			return a[1], nil
 		}
 		return nil, fmt.Errorf("wants text, not %s", sayKind(a[0]))
 	}
@@ -376,6 +387,9 @@ func fromJSON(b *budget, a []any) (any, error) {
 	}
 	v, err := request.Decode(request.FormatJSON, "", []byte(s))
 	var undecodable *request.DecodeError
+	if errors.As(err, &undecodable) && len(a) == 2 {
+		return a[1], nil
+	}
 	if errors.As(err, &undecodable) { // of this text, not of the body
 		return nil, fmt.Errorf("the text is not JSON: %s", undecodable.Err)
 	}

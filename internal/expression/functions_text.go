@@ -150,8 +150,11 @@ func replaceFunction(b *budget, a []any) (any, error) {
 	return strings.ReplaceAll(s[0], s[1], s[2]), nil
 }
 
-// fromBase64 reads either alphabet, padded or not. The result is text of any bytes.
+// fromBase64 reads either alphabet, padded or not. The result is text of any bytes; nil stays nil.
 func fromBase64(b *budget, a []any) (any, error) {
+	if a[0] == nil {
+		return nil, nil
+	}
 	s, err := wantTexts(b, a[0])
 	if err != nil {
 		return nil, err

@@ -144,7 +144,7 @@ func compilePreset(h *Hook, spec *hookSpec, d *config.Diagnostics) {
 	}
 }
 
-var methods = []string{"POST", "GET", "PUT", "PATCH", "DELETE", "HEAD"}
+var methods = []string{"POST", "GET", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}
 
 func formatNames() (names []string) {
 	for _, known := range request.Formats() {

@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"cmp"
 	"net/http"
 	"time"
 
@@ -17,6 +18,7 @@ type Respond struct {
 	ContentType string        // of a waited-for output
 	accepted    *answer
 	ignored     *answer
+	failed      *answer // instead of the output of a job that did not succeed
 }
 
 type answer struct {
@@ -31,12 +33,15 @@ type respondSpec struct {
 	Body        config.Text            `yaml:"body" doc:"Body of the answer, a template."`
 	Wait        time.Duration          `yaml:"wait" doc:"Wait so long for the jobs and answer with the first rule's output, at most 60s; else 202."`
 	ContentType string                 `yaml:"content_type" doc:"Content type of that output."`
-	Ignored     *ignoredSpec           `yaml:"ignored" doc:"The answer when no rule matched, if it is another."`
+	Ignored     *otherSpec             `yaml:"ignored" doc:"The answer when no rule matched, if it is another."`
+	Failed      *otherSpec             `yaml:"failed" doc:"The answer when the job that was waited for did not succeed, instead of 500 and its output."`
 }
 
-type ignoredSpec struct {
-	Status int         `yaml:"status" doc:"200 to 299 or 400 to 599."`
-	Body   config.Text `yaml:"body" doc:"Body of the answer, a template."`
+// otherSpec is an answer for a case of its own.
+type otherSpec struct {
+	Status  int                    `yaml:"status" doc:"200 to 299 or 400 to 599."`
+	Headers map[string]config.Text `yaml:"headers" doc:"Headers of the answer; those of respond when left out."`
+	Body    config.Text            `yaml:"body" doc:"Body of the answer, a template."`
 }
 
 // longestWait keeps a waiting answer inside the server's write timeout.
@@ -69,9 +74,25 @@ func compileRespond(h *Hook, spec *hookSpec, scope expression.Scope, d *config.D
 	h.Respond.accepted = compileAnswer(s.Status, s.Headers, s.Body, scope, d)
 	h.Respond.ignored = h.Respond.accepted
 	if s.Ignored != nil {
-		checkStatus(s.Ignored.Status, spec.Respond.Find("ignored", "status"), d)
-		h.Respond.ignored = compileAnswer(s.Ignored.Status, s.Headers, s.Ignored.Body, scope, d)
+		h.Respond.ignored = compileOther(s.Ignored, spec.Respond.Find("ignored"), s.Headers, scope, d)
 	}
+	if s.Failed != nil {
+		h.Respond.failed = compileOther(s.Failed, spec.Respond.Find("failed"), s.Headers, scope, d)
+		if s.Wait == 0 {
+			d.Errorf(spec.Respond.Key("failed"), "failed is the answer for a job that was waited for and did not succeed, and nothing is waited for").
+				Hint("respond: {wait: 10s, failed: {body: it did not work}}")
+		}
+	}
+}
+
+// compileOther compiles ignored: or failed:. It has the headers of the other answers unless it
+// says its own.
+func compileOther(s *otherSpec, node config.Node, headers map[string]config.Text, scope expression.Scope, d *config.Diagnostics) *answer {
+	checkStatus(s.Status, node.Find("status"), d)
+	if !node.Find("headers").IsZero() {
+		headers = s.Headers
+	}
+	return compileAnswer(s.Status, headers, s.Body, scope, d)
 }
 
 func checkStatus(status int, node config.Node, d *config.Diagnostics) {
@@ -142,6 +163,42 @@ func (h *Hook) Answer(r *request.Request, d *job.Delivery) *Answer {
 	if a == nil {
 		return h.Insisted()
 	}
+	return h.render(a, r, d)
+}
+
+// Output is the answer with the output of the first rule's job, which was waited for. A job that
+// did not succeed is answered with what respond.failed says, and with its output as far as that
+// says nothing.
+func (h *Hook) Output(r *request.Request, d *job.Delivery, succeeded bool, output []byte) *Answer {
+	out := &Answer{Status: http.StatusOK, Header: http.Header{}}
+	a := h.Respond.accepted
+	if !succeeded {
+		out.Status, a = http.StatusInternalServerError, h.Respond.failed
+	}
+	if a != nil {
+		out.Status = cmp.Or(a.status, out.Status)
+		for name, value := range a.header {
+			out.Header.Set(name, value)
+		}
+	}
+	if !succeeded && a != nil && a.body != nil {
+		if said := h.render(a, r, d); said != nil {
+			out.Header, out.Body = said.Header, said.Body
+		}
+		return out // and when the body cannot be evaluated, not the output, which was to be kept back
+	}
+	if h.Respond.ContentType != "" {
+		out.Header.Set("Content-Type", h.Respond.ContentType)
+	}
+	if out.Header.Get("Content-Type") == "" {
+		out.Header.Set("Content-Type", "text/plain; charset=utf-8")
+	}
+	out.Body = output
+	return out
+}
+
+// render makes an answer; nil when its body cannot be evaluated.
+func (h *Hook) render(a *answer, r *request.Request, d *job.Delivery) *Answer {
 	out := &Answer{Status: a.status, Header: http.Header{}}
 	for name, value := range a.header {
 		out.Header.Set(name, value)

@@ -39,7 +39,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, hk *hook.Hook, 
 		writeJSON(w, http.StatusOK, receiptBody{Status: string(job.Duplicate), Delivery: receipt.Delivery})
 		return
 	}
-	if wait != nil && h.answerOutput(w, r, hk, wait) {
+	if wait != nil && h.answerOutput(w, r, hk, req, d, wait) {
 		return
 	}
 	jobs := ids(receipt.Jobs)
@@ -64,23 +64,15 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, hk *hook.Hook, 
 
 // answerOutput waits for the jobs and answers with the first rule's output. It reports false
 // when they did not end in time: the standard answer follows, and the jobs go on.
-func (h *Handler) answerOutput(w http.ResponseWriter, r *http.Request, hk *hook.Hook, wait func(context.Context) ([]Finished, bool)) bool {
+func (h *Handler) answerOutput(w http.ResponseWriter, r *http.Request, hk *hook.Hook, req *request.Request, d *job.Delivery, wait func(context.Context) ([]Finished, bool)) bool {
 	ctx, cancel := context.WithTimeout(r.Context(), hk.Respond.Wait)
 	defer cancel()
 	ends, ok := wait(ctx)
 	if !ok || len(ends) == 0 {
 		return false
 	}
-	first := ends[0]
-	header := http.Header{"Content-Type": {"text/plain; charset=utf-8"}}
-	if hk.Respond.ContentType != "" {
-		header.Set("Content-Type", hk.Respond.ContentType)
-	}
-	status := http.StatusOK
-	if first.State != job.Succeeded {
-		status = http.StatusInternalServerError
-	}
-	writeAnswer(w, status, header, first.Output)
+	said := hk.Output(req, d, ends[0].State == job.Succeeded, ends[0].Output)
+	writeAnswer(w, said.Status, said.Header, said.Body)
 	return true
 }
 
