@@ -51,7 +51,9 @@ type grammar struct {
 	Status     statusCmd     `cmd:"" group:"look" help:"Show how the daemon is."`
 	UI         uiCmd         `cmd:"" name:"ui" group:"look" help:"Print a link to the web UI that lets you in once."`
 
-	Doctor     doctorCmd     `cmd:"" group:"look" help:"Look for what is wrong around the daemon, and say how to mend it."`
+	Doctor doctorCmd `cmd:"" group:"look" help:"Look for what is wrong around the daemon, and say how to mend it."`
+	Import importCmd `cmd:"" group:"write" help:"Make hooks.yaml of another program's configuration."`
+
 	Plan       planCmd       `cmd:"" group:"write" help:"Try another configuration on the deliveries that are stored."`
 	Pause      pauseCmd      `cmd:"" group:"daemon" help:"Let a hook or rule start nothing; what arrives is kept."`
 	Resume     resumeCmd     `cmd:"" group:"daemon" help:"Let a paused hook or rule start again."`
