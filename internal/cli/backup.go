@@ -50,7 +50,7 @@ func (c backupCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if s.store == "" {
+	if s.store == "" || isDatabase(s.store) {
 		return fail(errors.New("the store is no SQLite file"), "back its database up with its own tools, such as pg_dump")
 	}
 	ctx, stop := signal.NotifyContext(e.ctx, os.Interrupt, syscall.SIGTERM)

@@ -24,10 +24,10 @@ const (
 )
 
 func lookDisk(_ context.Context, s *Subject, r *report) {
-	if !s.usable() || s.Config.Settings.Store == "" {
+	if s.file() == "" {
 		return
 	}
-	dir := filepath.Dir(s.Config.Settings.Store)
+	dir := filepath.Dir(s.file())
 	for {
 		if _, err := os.Stat(dir); err == nil || dir == filepath.Dir(dir) {
 			break

@@ -45,6 +45,14 @@ type Subject struct {
 // usable reports whether the configuration can be looked into.
 func (s *Subject) usable() bool { return s.Config != nil && s.Diagnostics.Err() == nil }
 
+// file is the store's, "" when there is none to look at.
+func (s *Subject) file() string {
+	if !s.usable() || len(s.Config.Settings.Database.Reveal()) > 0 {
+		return ""
+	}
+	return s.Config.Settings.Store
+}
+
 // check is one area. Its order is that of the report.
 type check struct {
 	order int

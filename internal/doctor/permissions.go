@@ -44,7 +44,7 @@ func lookPermissions(_ context.Context, s *Subject, r *report) {
 	for folder := range folders {
 		r.folder(folder)
 	}
-	r.store(s.Config.Settings.Store)
+	r.store(s.file())
 	if len(r.found) == before {
 		r.ok("nobody else can change the configuration, or read the store")
 	}

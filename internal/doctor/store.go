@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"time"
 
+	"github.com/tenterhook/tenterhook/internal/store/postgres"
 	"github.com/tenterhook/tenterhook/internal/store/sqlite"
 )
 
@@ -20,12 +21,13 @@ const (
 )
 
 func lookStore(ctx context.Context, s *Subject, r *report) {
-	if !s.usable() || s.Config.Settings.Store == "" {
-		return
-	}
-	path := s.Config.Settings.Store
+	path := s.file()
 	ctx, cancel := context.WithTimeout(ctx, searchFor)
 	defer cancel()
+	if path == "" {
+		lookDatabase(ctx, s, r)
+		return
+	}
 	x, err := sqlite.Examine(ctx, path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -54,6 +56,23 @@ func lookStore(ctx context.Context, s *Subject, r *report) {
 	lookRetention(s, x, r)
 }
 
+// lookDatabase connects. What else there is to know of a database, its own tools say.
+func lookDatabase(ctx context.Context, s *Subject, r *report) {
+	if !s.usable() {
+		return
+	}
+	db, err := postgres.OpenReader(ctx, s.Config.Settings.StoreAt())
+	if err != nil {
+		r.problem("look at store.url, and whether the database runs", "%v", err)
+		return
+	}
+	if err := db.Close(); err != nil {
+		r.problem("", "%v", err)
+		return
+	}
+	r.ok("%s answers, and its schema is the newest", s.Config.Settings.Store)
+}
+
 func lookRetention(s *Subject, x sqlite.Examination, r *report) {
 	keep := s.Config.Settings.Retention
 	late := !x.Oldest.IsZero() && keep.For > 0 && s.Now.Sub(x.Oldest) > keep.For+retainLate
@@ -69,7 +88,7 @@ func lookRetention(s *Subject, x sqlite.Examination, r *report) {
 		r.warn("end what reads it for hours", "its log has grown to %s: something has been reading it for a long time", size(uint64(x.Log)))
 	}
 	if x.Free > mostlyEmpty && x.Free > x.Bytes/2 {
-		r.warn("stop the daemon; sqlite3 "+s.Config.Settings.Store+" VACUUM", "%s of its %s hold nothing any more", size(uint64(x.Free)), size(uint64(x.Bytes)))
+		r.warn("stop the daemon; sqlite3 "+s.file()+" VACUUM", "%s of its %s hold nothing any more", size(uint64(x.Free)), size(uint64(x.Bytes)))
 	}
 }
 
