@@ -1,0 +1,174 @@
+// Command images draws the picture of the README: it builds the program, runs it at a terminal of
+// its own, and writes what the terminal showed, colours and all, as an SVG.
+//
+//	go run ./docs/images
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	columns = 92
+	target  = "docs/images/terminal.svg"
+)
+
+// The configuration of the picture, and the slip that check finds.
+const hooks = `admin: {listen: unix:admin.sock}
+server: {listen: unix:hooks.sock}
+hooks:
+  - name: site
+    path: /github
+    provider: github
+    secret: ${file:secret}
+    rules:
+      - name: deploy
+        match: event == "push" && branch == "main"
+        exec: [echo, "deploying ${{ short(sha) }}"]
+      - name: announce
+        match: event == "release" && payload.action == "published"
+        run: ./announce.sh
+`
+
+func main() {
+	if err := draw(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, "images:", err)
+		os.Exit(1)
+	}
+}
+
+func draw(ctx context.Context) error {
+	dir, err := os.MkdirTemp("", "images-*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	s := &stage{dir: dir}
+	if err := s.build(ctx); err != nil {
+		return err
+	}
+	stop, err := s.serve(ctx)
+	if err != nil {
+		return err
+	}
+	err = s.play(ctx)
+	if err = errors.Join(err, stop()); err != nil {
+		return err
+	}
+	return os.WriteFile(target, []byte(picture(s.lines)), 0o644)
+}
+
+// stage is a folder in which the program runs, and what was seen of it.
+type stage struct {
+	dir   string
+	lines []line
+}
+
+func (s *stage) build(ctx context.Context) error {
+	out, err := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(s.dir, "bin", "tenterhook"), "./cmd/tenterhook").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("build: %w\n%s", err, out)
+	}
+	for name, text := range map[string]string{"hooks.yaml": hooks, "secret": "0123456789abcdef0123456789abcdef\n", "announce.sh": "#!/bin/sh\n"} {
+		if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o700); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// command is a command of the picture, which finds the program by its name.
+func (s *stage) command(ctx context.Context, text string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "sh", "-c", text)
+	cmd.Dir = s.dir
+	cmd.Env = append(os.Environ(), "PATH="+filepath.Join(s.dir, "bin")+":"+os.Getenv("PATH"), "TERM=xterm-256color", "NO_COLOR=", "TENTERHOOK_CONFIG=")
+	return cmd
+}
+
+// serve starts the daemon and waits until it takes deliveries.
+func (s *stage) serve(ctx context.Context) (stop func() error, err error) {
+	cmd := s.command(ctx, "exec tenterhook serve")
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	stop = func() error { return errors.Join(cmd.Process.Signal(os.Interrupt), cmd.Wait()) }
+	for range 100 {
+		if s.command(ctx, "tenterhook status").Run() == nil {
+			return stop, nil
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return nil, errors.Join(errors.New("the daemon does not start"), stop())
+}
+
+// play runs the commands of the picture, one after the other.
+func (s *stage) play(ctx context.Context) error {
+	if err := s.show(ctx, "tenterhook send site"); err != nil {
+		return err
+	}
+	ids, err := s.command(ctx, "tenterhook complete deliveries").Output()
+	if err != nil {
+		return fmt.Errorf("find the delivery: %w", err)
+	}
+	id, _, _ := strings.Cut(string(ids), "\t")
+	for _, text := range []string{
+		"tenterhook explain " + id,
+		"tenterhook jobs",
+		"sed -i 's/branch ==/brnch ==/' hooks.yaml; tenterhook check",
+	} {
+		if err := s.show(ctx, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// show runs a command at a terminal, and keeps what was typed and seen. How it ends does not
+// matter: the picture has a mistake in it.
+func (s *stage) show(ctx context.Context, text string) error {
+	master, slave, err := terminal()
+	if err != nil {
+		return fmt.Errorf("open a terminal: %w", err)
+	}
+	defer master.Close()
+	cmd := s.command(ctx, text)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
+	if err := errors.Join(cmd.Start(), slave.Close()); err != nil {
+		return err
+	}
+	seen, _ := io.ReadAll(master) // it ends with an error when the last program closes the terminal
+	_ = cmd.Wait()
+	if len(s.lines) > 0 {
+		s.lines = append(s.lines, line{})
+	}
+	s.lines = append(s.lines, line{typed: true, runs: []run{{text: "$ ", faint: true}, {text: text, bold: true}}})
+	s.lines = append(s.lines, read(strings.ReplaceAll(string(seen), s.dir, "/srv/hooks"))...)
+	return nil
+}
+
+// terminal opens a pseudo-terminal of the picture's width.
+func terminal() (master, slave *os.File, err error) {
+	if master, err = os.OpenFile("/dev/ptmx", os.O_RDWR, 0); err != nil {
+		return nil, nil, err
+	}
+	fd := int(master.Fd())
+	err = unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0)
+	n, numErr := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	if err = errors.Join(err, numErr, unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 50, Col: columns})); err != nil {
+		return nil, nil, errors.Join(err, master.Close())
+	}
+	if slave, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0); err != nil {
+		return nil, nil, errors.Join(err, master.Close())
+	}
+	return master, slave, nil
+}
