@@ -59,12 +59,12 @@ func readFlags() options {
 	flag.StringVar(&o.write, "write", "", "`folder` of the documentation: put the table into performance.md there and the plots into images/")
 	flag.StringVar(&o.only, "only", "", "comma-separated `sections` to run: "+strings.Join(sectionNames(), ", "))
 	flag.IntVar(&o.rounds, "rounds", 0, "rounds of each comparison (default 3, short 1)")
-	flag.DurationVar(&o.span, "span", 0, "length of one measurement (default 3s, short 1s)")
+	flag.DurationVar(&o.span, "span", 0, "length of one measurement (default 2s, short 1s)")
 	flag.IntVar(&o.stored, "stored", 0, "deliveries in the large store (default 5000000, short 200000)")
 	flag.StringVar(&o.keep, "dir", "", "`folder` on the disk to measure (default a temporary one)")
 	flag.Parse()
 	o.rounds = pick(o.rounds, o.short, 1, 3)
-	o.span = pick(o.span, o.short, time.Second, 3*time.Second)
+	o.span = pick(o.span, o.short, time.Second, 2*time.Second)
 	o.stored = pick(o.stored, o.short, 200_000, 5_000_000)
 	return o
 }

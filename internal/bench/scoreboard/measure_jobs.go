@@ -263,8 +263,8 @@ func measureSlowDisk(ctx context.Context, l *lab, b *board) error {
 			return l.closedLoop(ctx, p, genuine("/site"), 202, conns, l.span)
 		}
 	}
-	one := &contender{&series{name: "a disk 5 ms slower, one transaction for each (1 connection)"}, 1, slow(1)}
-	many := &contender{&series{name: "a disk 5 ms slower, stored with one job, 64 connections"}, 64, slow(64)}
+	one := &contender{series: &series{name: "a disk 5 ms slower, one transaction for each (1 connection)"}, conns: 1, run: slow(1)}
+	many := &contender{series: &series{name: "a disk 5 ms slower, stored with one job, 64 connections"}, conns: 64, run: slow(64)}
 	if err := takeTurns(ctx, l.rounds, []*contender{one, many}); err != nil {
 		return err
 	}
