@@ -289,6 +289,18 @@ func (p *process) cpu() time.Duration {
 	return time.Duration(user+system) * 10 * time.Millisecond // a clock tick is 1/100 s for programs
 }
 
+// settle waits until the server has used no processor time for half a second, at most a while.
+func (p *process) settle(ctx context.Context) {
+	const quiet = 500 * time.Millisecond
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline) && ctx.Err() == nil; {
+		before := p.cpu()
+		time.Sleep(quiet)
+		if p.cpu() == before {
+			return
+		}
+	}
+}
+
 // memory is a figure of /proc/PID/status, such as VmRSS, in MB.
 func (p *process) memory(name string) float64 {
 	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid()))

@@ -250,6 +250,7 @@ func measureRoutes(ctx context.Context, l *lab, b *board) error {
 			return result{}, err
 		}
 		defer p.stop()
+		p.settle(ctx) // it reads the file again in its first second
 		r, err := l.closedLoop(ctx, p, genuine(fmt.Sprintf("/h%d", many-1)), 200, 64, l.span)
 		if err != nil {
 			return r, err
