@@ -35,16 +35,17 @@ type imported struct {
 }
 
 type importAdnanhCmd struct {
-	File     string   `arg:"" placeholder:"FILE" help:"The hooks file: hooks.json or hooks.yaml; - is standard input."`
-	Template bool     `help:"It is a Go template (-template): getenv, cat and credential become references."`
-	Prefix   string   `name:"urlprefix" default:"hooks" placeholder:"PATH" help:"What the paths begin with (-urlprefix; default hooks)."`
-	Methods  string   `name:"http-methods" placeholder:"LIST" help:"The methods hooks take that say none (-http-methods), between commas."`
-	Header   []string `sep:"none" placeholder:"NAME=VALUE" help:"A header of every answer (-header); repeatable."`
-	IP       string   `name:"ip" placeholder:"ADDRESS" help:"The address to listen on (-ip). Default: 127.0.0.1."`
-	Port     int      `placeholder:"N" help:"The port to listen on (-port). Default: 9000."`
-	Socket   string   `placeholder:"FILE" help:"The unix socket to listen on (-socket)."`
-	Cert     string   `placeholder:"FILE" help:"With -secure, its certificate (-cert)."`
-	Key      string   `placeholder:"FILE" help:"With -secure, its key (-key)."`
+	File      string   `arg:"" placeholder:"FILE" help:"The hooks file: hooks.json or hooks.yaml; - is standard input."`
+	Template  bool     `help:"It is a Go template (-template): getenv, cat and credential become references."`
+	Prefix    string   `name:"urlprefix" default:"hooks" placeholder:"PATH" help:"What the paths begin with (-urlprefix; default hooks)."`
+	Methods   string   `name:"http-methods" placeholder:"LIST" help:"The methods hooks take that say none (-http-methods), between commas."`
+	Header    []string `sep:"none" placeholder:"NAME=VALUE" help:"A header of every answer (-header); repeatable."`
+	IP        string   `name:"ip" placeholder:"ADDRESS" help:"The address to listen on (-ip). Default: 127.0.0.1."`
+	Port      int      `placeholder:"N" help:"The port to listen on (-port). Default: 9000."`
+	Socket    string   `placeholder:"FILE" help:"The unix socket to listen on (-socket)."`
+	Elsewhere bool     `help:"The programs and folders are on another machine: do not look whether they are there."`
+	Cert      string   `placeholder:"FILE" help:"With -secure, its certificate (-cert)."`
+	Key       string   `placeholder:"FILE" help:"With -secure, its key (-key)."`
 	imported
 }
 
@@ -93,7 +94,9 @@ func (c *importAdnanhCmd) Run(e *env) error {
 		o.Listen = net.JoinHostPort(ip.String(), fmt.Sprint(cmp.Or(c.Port, 9000)))
 		o.Exposed = !ip.IsLoopback()
 	}
-	o.Check = func(src []byte) []string { return unsayable(src, filepath.Dir(cmp.Or(c.Out, ".")), o.Exposed) }
+	o.Check = func(src []byte) []string {
+		return unsayable(src, filepath.Dir(cmp.Or(c.Out, ".")), o.Exposed, c.Elsewhere)
+	}
 	doc, notes := adnanh.Import(c.File, src, o)
 	return c.finish(e, doc, notes)
 }
@@ -166,12 +169,12 @@ func readImport(path string, stdin io.Reader) ([]byte, error) {
 var (
 	references = regexp.MustCompile(`\$\{(file:|credential:|[A-Za-z_])[^{}\n]*\}`)
 	// onThisMachine are problems that another machine may not have.
-	onThisMachine = regexp.MustCompile(`^(program|folder) |is not a folder$|^cannot read `)
+	onThisMachine = regexp.MustCompile(`^(program|folder) |is not a folder$`)
 )
 
-// unsayable compiles a configuration, and returns what is wrong with it that no other machine
-// would mend.
-func unsayable(src []byte, dir string, exposed bool) []string {
+// unsayable compiles a configuration, and returns what is wrong with it; elsewhere leaves out what
+// another machine would mend.
+func unsayable(src []byte, dir string, exposed, elsewhere bool) []string {
 	src = references.ReplaceAll(src, []byte("a-value-from-outside"))
 	file, d := config.Parse("hooks.yaml", src, config.Options{Path: filepath.Join(dir, "hooks.yaml")})
 	if file != nil {
@@ -179,7 +182,12 @@ func unsayable(src []byte, dir string, exposed bool) []string {
 	}
 	var out []string
 	for _, found := range d.All() {
-		if found.Severity == config.Problem && !onThisMachine.MatchString(found.Message) {
+		here := onThisMachine.MatchString(found.Message)
+		switch {
+		case found.Severity != config.Problem || here && elsewhere:
+		case here:
+			out = append(out, found.Message+" (on this machine; with --elsewhere it is carried over all the same)")
+		default:
 			out = append(out, found.Message)
 		}
 	}
@@ -225,7 +233,10 @@ func (c *imported) finish(e *env, doc *migrate.Document, notes []config.Diagnost
 		report.Config = string(text)
 	}
 	if c.JSON {
-		return writeJSON(e.stdout, report)
+		if err := writeJSON(e.stdout, report); err != nil {
+			return err
+		}
+		return report.empty()
 	}
 	e.problems(asSent(notes))
 	if c.Out == "" {
@@ -234,7 +245,15 @@ func (c *imported) finish(e *env, doc *migrate.Document, notes []config.Diagnost
 		}
 	}
 	e.importSummary(report)
-	return nil
+	return report.empty()
+}
+
+// empty is the error that nothing is left to start a daemon with.
+func (r importReport) empty() error {
+	if r.Hooks > 0 {
+		return nil
+	}
+	return fail(errors.New("no hook was carried over: there is nothing to serve"))
 }
 
 func (e *env) importSummary(r importReport) {
