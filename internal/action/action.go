@@ -148,7 +148,7 @@ func kindNames() string {
 // template compiles a template and places its problems.
 func template(t config.Text, c Context) *expression.Template {
 	compiled, _ := config.Compile(t, c.Diagnostics, func(source string) (*expression.Template, error) {
-		return expression.CompileTemplate(source, c.Scope)
+		return expression.CompileTemplateWhere(source, c.Scope, t.Written)
 	})
 	return compiled
 }

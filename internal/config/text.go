@@ -53,6 +53,21 @@ func (t Text) At(offset int) Pos {
 	return t.node.at(raw)
 }
 
+// Written reports whether the bytes [from, to) of Value stand in the file as they are, one after
+// the other: not what a reference came to, and not a dollar sign that $$ stands for. What is
+// behind the end of Value counts as written.
+func (t Text) Written(from, to int) bool {
+	if t.parts == nil {
+		return true
+	}
+	for _, p := range t.parts {
+		if from >= p.from && from < p.to {
+			return p.copied && to <= p.to
+		}
+	}
+	return from >= len(t.Value)
+}
+
 // Span is the place of the bytes [from, to) of Value.
 func (t Text) Span(from, to int) Placed {
 	return span{t, max(0, min(from, len(t.Value))), max(0, min(to, len(t.Value)))}

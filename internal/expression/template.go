@@ -26,14 +26,19 @@ const (
 
 // CompileTemplate compiles a template. The error is an *Error whose place is in the whole text.
 func CompileTemplate(src string, s Scope) (*Template, error) {
+	return CompileTemplateWhere(src, s, func(int, int) bool { return true })
+}
+
+// CompileTemplateWhere is CompileTemplate for a text of which some was not written as a template: a
+// ${{ opens an expression only where written(from, to) says that its bytes are.
+func CompileTemplateWhere(src string, s Scope, written func(from, to int) bool) (*Template, error) {
 	t := &Template{source: src}
 	for at := 0; at < len(src); {
-		start := strings.Index(src[at:], "${{")
+		start := opening(src, at, written)
 		if start < 0 {
 			t.parts = append(t.parts, templatePart{text: src[at:]})
 			break
 		}
-		start += at
 		if start > at {
 			t.parts = append(t.parts, templatePart{text: src[at:start]})
 		}
@@ -51,6 +56,20 @@ func CompileTemplate(src string, s Scope) (*Template, error) {
 		at = end + 2
 	}
 	return t, nil
+}
+
+// opening is the place of the next ${{ that was written as one; -1 when there is none.
+func opening(src string, from int, written func(from, to int) bool) int {
+	for {
+		start := strings.Index(src[from:], "${{")
+		if start < 0 {
+			return -1
+		}
+		if start += from; written(start, start+3) {
+			return start
+		}
+		from = start + 3
+	}
 }
 
 // compilePart compiles what is between the braces, which begins at offset.

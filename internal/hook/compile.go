@@ -286,7 +286,9 @@ func compileDedupe(h *Hook, spec *hookSpec, d *config.Diagnostics) {
 }
 
 func compileTemplate(text config.Text, scope expression.Scope, d *config.Diagnostics) *expression.Template {
-	t, _ := config.Compile(text, d, func(source string) (*expression.Template, error) { return expression.CompileTemplate(source, scope) })
+	t, _ := config.Compile(text, d, func(source string) (*expression.Template, error) {
+		return expression.CompileTemplateWhere(source, scope, text.Written)
+	})
 	return t
 }
 

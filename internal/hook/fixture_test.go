@@ -16,7 +16,12 @@ var received = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 // compiled makes the set of a `hooks:` list, which must have no problems.
 func compiled(t testing.TB, hooks string) *Set {
 	t.Helper()
-	file, d := config.Parse(t.TempDir()+"/hooks.yaml", []byte("hooks:"+strings.TrimSuffix(" "+hooks, "\n")+"\n"), config.Options{})
+	return compiledWith(t, config.Options{}, hooks)
+}
+
+func compiledWith(t *testing.T, o config.Options, hooks string) *Set {
+	t.Helper()
+	file, d := config.Parse(t.TempDir()+"/hooks.yaml", []byte("hooks:"+strings.TrimSuffix(" "+hooks, "\n")+"\n"), o)
 	if d.Err() != nil {
 		t.Fatal(d)
 	}
@@ -40,7 +45,12 @@ func posted(path, body string, header ...string) *request.Request {
 // planned plans a request to the only hook, after giving it its identity.
 func planned(t *testing.T, hooks string, r *request.Request) (*job.Delivery, []job.Job) {
 	t.Helper()
-	h, params := compiled(t, hooks).Lookup(r.Path)
+	return plannedWith(t, config.Options{}, hooks, r)
+}
+
+func plannedWith(t *testing.T, o config.Options, hooks string, r *request.Request) (*job.Delivery, []job.Job) {
+	t.Helper()
+	h, params := compiledWith(t, o, hooks).Lookup(r.Path)
 	if h == nil {
 		t.Fatalf("no hook has the path %s", r.Path)
 	}

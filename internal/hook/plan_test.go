@@ -175,3 +175,20 @@ func TestIdentify_AChosenKeyIsShortAndNoDigest(t *testing.T) {
 		t.Error("an event type of 300 bytes is taken")
 	}
 }
+
+func TestPlan_OnlyWhatIsWrittenAsATemplateIsOne(t *testing.T) {
+	outside := config.Options{Environ: []string{"FROM_OUTSIDE=${{ payload.n }}"}}
+	for key, want := range map[string]string{
+		`$${{ payload.n }}`:                    "${{ payload.n }}",
+		`$$${{ payload.n }}`:                   "$7",
+		`${FROM_OUTSIDE}`:                      "${{ payload.n }}",
+		`${FROM_OUTSIDE}${{ payload.n }}`:      "${{ payload.n }}7",
+		`${NONE_SET:-$}{{ x }}`:                "${{ x }}",
+		`a $$$${{ payload.n }} ${{payload.n}}`: "a $${{ payload.n }} 7",
+	} {
+		_, jobs := plannedWith(t, outside, `[{name: site, path: /x, verify: none, run: ":", concurrency: {key: "`+key+`"}}]`, posted("/x", `{"n":7}`))
+		if len(jobs) != 1 || jobs[0].ConcurrencyKey != want {
+			t.Errorf("%s: got %q, want %q", key, jobs[0].ConcurrencyKey, want)
+		}
+	}
+}
