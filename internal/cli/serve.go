@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -24,6 +25,7 @@ import (
 type serveCmd struct {
 	Listen    string `placeholder:"HOST:PORT" help:"Where deliveries come in, instead of server.listen."`
 	Admin     string `placeholder:"HOST:PORT" help:"Where the admin side listens, instead of admin.listen."`
+	LastGood  bool   `help:"When the configuration has problems, start with the last that worked."`
 	LogFormat string `enum:"auto,text,json" default:"auto" help:"How the log is written: ${enum}. Auto is text at a terminal and JSON otherwise."`
 }
 
@@ -31,7 +33,7 @@ type serveCmd struct {
 func (serveCmd) Help() string {
 	return `Takes deliveries, stores them, acknowledges them, and runs what the hooks say, until SIGTERM or SIGINT. Then no further delivery is taken and running jobs have until server.drain to end; a second signal ends them at once.
 
-The configuration is read again when its files change, on SIGHUP, and by "tenterhook reload". One with problems changes nothing.`
+The configuration is read again when its files change, on SIGHUP, and by "tenterhook reload". One with problems changes nothing. Starting with problems fails and says them; with --last-good the hooks that worked last are served, and the problems are logged, in "tenterhook status" and in a metric until the files are right again.`
 }
 
 // Run serves.
@@ -54,7 +56,7 @@ func (c serveCmd) Run(e *env) error {
 	defer stop()
 	d, err := daemon.New(ctx, daemon.Options{
 		Config: e.configuration(map[string]string{"server.listen": c.Listen, "admin.listen": c.Admin}),
-		Log:    log, Version: thisBuild().Version, Sockets: sockets,
+		Log:    log, Version: thisBuild().Version, Sockets: sockets, LastGood: c.LastGood,
 	})
 	var problems *config.Diagnostics
 	if errors.As(err, &problems) {
@@ -65,12 +67,23 @@ func (c serveCmd) Run(e *env) error {
 		return fail(err)
 	}
 	if found := d.Config().Diagnostics; len(found.All()) > 0 {
-		found.Print(e.stderr, e.err.color)
+		if e.err.terminal && c.LogFormat != "json" {
+			found.Print(e.stderr, e.err.color)
+		} else {
+			logWarnings(log, found)
+		}
 	}
 	if err := d.Run(ctx, quick); err != nil {
 		return fail(err)
 	}
 	return nil
+}
+
+// logWarnings says what is to be warned of in lines that programs can read.
+func logWarnings(log *slog.Logger, found *config.Diagnostics) {
+	for _, w := range found.All() {
+		log.Warn("configuration", "at", w.Pos.String(), "warning", w.Message, "hint", strings.Join(w.Hints, "; "))
+	}
 }
 
 // configuration is what the configuration is loaded with.

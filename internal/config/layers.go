@@ -180,6 +180,7 @@ func (l *loader) include(root Node, main string) {
 				continue
 			}
 			seen[real(match)] = true
+			l.taken.Included[t.Value] = append(l.taken.Included[t.Value], match)
 			l.includeOne(root, match, t)
 		}
 	}
@@ -192,6 +193,8 @@ var globbing = strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`)
 // pattern, whatever it is called.
 func (l *loader) matches(pattern string, wild bool) ([]string, error) {
 	switch {
+	case l.snapshot != nil:
+		return l.snapshot.Included[pattern], nil
 	case !wild:
 		path := l.beside(pattern)
 		if _, err := os.Lstat(path); err != nil {

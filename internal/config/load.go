@@ -22,6 +22,7 @@ type Options struct {
 	Path      string            // of the main file
 	Environ   []string          // NAME=value; what references and TENTERHOOK_… variables are read from
 	Overrides map[string]string // from flags: "server.listen" → value
+	Snapshot  *Snapshot         // read instead of the files, when set
 }
 
 // File is a whole configuration, layers merged.
@@ -48,6 +49,8 @@ type loader struct {
 	hidden   map[string]bool
 	contents map[string]content
 	watched  map[string]bool
+	snapshot *Snapshot // to read instead of the files; nil
+	taken    Snapshot  // what is read
 	files    []string
 	digest   []byte // what Digest is made of
 	resolved []byte // what references came to, for the fingerprint
@@ -94,6 +97,7 @@ func newLoader(o Options) *loader {
 	l := &loader{
 		dir: dir, environ: map[string]string{}, origin: map[*yaml.Node]*source{}, hidden: map[string]bool{},
 		contents: map[string]content{}, watched: map[string]bool{},
+		snapshot: o.Snapshot, taken: Snapshot{Files: map[string]string{}, Included: map[string][]string{}},
 		d: &Diagnostics{sources: map[string]*source{}, name: o.Path},
 	}
 	l.d.mask = l.maskedText
@@ -124,11 +128,20 @@ func (l *loader) load(o Options, data []byte, readable bool) (*File, *Diagnostic
 // read reads a configuration file.
 func (l *loader) read(path string, at Placed) (data []byte, readable, ok bool) {
 	l.watch(absolute(path))
+	if l.snapshot != nil {
+		content, ok := l.snapshot.Files[absolute(path)]
+		if !ok {
+			l.d.Errorf(at, "%s is not among the files that were kept", path)
+		}
+		l.taken.Files[absolute(path)] = content
+		return []byte(content), false, ok
+	}
 	data, info, err := readRegular(path, maxFile)
 	if err != nil {
 		l.d.Errorf(at, "%s", err.Error())
 		return nil, false, false
 	}
+	l.taken.Files[absolute(path)] = string(data)
 	return data, info.Mode().Perm()&0o077 != 0, true
 }
 

@@ -39,6 +39,8 @@ type Options struct {
 	// Sockets are listeners that were handed over (systemd socket activation): the first for
 	// deliveries, the second, if any, for the admin side.
 	Sockets []net.Listener
+	// LastGood: when the configuration has problems, start with the last that worked.
+	LastGood bool
 	// Limits bounds the deliveries' connections.
 	Limits ingress.Limits
 }
@@ -102,14 +104,15 @@ func (d *Daemon) setup(ctx context.Context) error {
 		d.exposed = !isLocal(d.options.Sockets[0].Addr().String()) && d.options.Sockets[0].Addr().Network() != "unix"
 	}
 	groups, why := launch.Take() // before the load, which asks what limits can be held
-	conf, diagnostics := Load(d.options.Config, d.exposed)
+	conf, diagnostics, broken := d.loadFirst()
 	if diagnostics.Err() != nil {
 		return diagnostics
 	}
 	d.config.Store(conf)
 	d.booted = conf.Settings
-	d.reloaded.Store(&reloadState{At: d.started, OK: true, Result: admin.ReloadResult{Digest: conf.File.Digest, Problems: diagnostics.All()}})
+	d.reloaded.Store(firstState(d.started, conf, diagnostics, broken))
 	d.metrics = newMetrics(d)
+	d.metrics.reload(broken == nil)
 	if err := d.openStore(ctx); err != nil {
 		return err
 	}
@@ -306,6 +309,8 @@ func (d *Daemon) Run(ctx, quick context.Context) error {
 	go func() { pool <- d.pool.Run(fetch, work) }()
 	d.notifyReady()
 	d.log.Info("ready", "deliveries", d.Addr().String(), "admin", d.AdminAddr().String(), "hooks", len(d.hooks().Hooks()), "digest", d.config.Load().File.Digest, "store", d.booted.Store, "workers", d.booted.Workers)
+
+	d.keepLastGood()
 
 	<-ctx.Done()
 	crashpoint.Reach(crashpoint.DrainBegin)

@@ -188,10 +188,14 @@ func TestExample_SystemdsConfigurationLoadsAndItsUnitsAreWellFormed(t *testing.T
 }
 
 // startWith runs the daemon in dir with these options until the test ends.
-func startWith(t *testing.T, dir string, o config.Options) *running {
+func startWith(t *testing.T, dir string, o config.Options, adjust ...func(*daemon.Options)) *running {
 	t.Helper()
 	r := &running{t: t, dir: dir, log: &lines{}}
-	r.run(daemon.Options{Config: o, Log: slog.New(slog.NewTextHandler(r.log, nil))})
+	options := daemon.Options{Config: o, Log: slog.New(slog.NewTextHandler(r.log, nil))}
+	for _, a := range adjust {
+		a(&options)
+	}
+	r.run(options)
 	return r
 }
 

@@ -68,7 +68,6 @@ func newMetrics(d *Daemon) *metrics {
 	build.Set(1)
 	m.registry.MustRegister(m.deliveries, m.ack, m.refused, m.jobs, m.jobSeconds, m.reloadOK, m.reloadAt, m.secretAt, build,
 		queueCollector{d}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	m.reload(true)
 	return m
 }
 

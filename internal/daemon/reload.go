@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/tenterhook/tenterhook/internal/admin"
@@ -90,6 +91,7 @@ func (d *Daemon) reload(trigger string) admin.ReloadResult {
 		d.config.Store(next)
 		crashpoint.Reach(crashpoint.ReloadSwapped)
 		d.keepSeries()
+		d.keepLastGood()
 		for _, name := range result.NeedsRestart {
 			d.log.Warn("changed on disk, needs a restart", "setting", name)
 		}
@@ -133,9 +135,14 @@ func (d *Daemon) reloadFailed(trigger string, running *Config, diagnostics *conf
 		return
 	}
 	d.tellReload(trigger, false, result)
+	logProblems(d.log, "reload refused", diagnostics, running.File.Digest, trigger)
+}
+
+// logProblems writes a line for each problem.
+func logProblems(log *slog.Logger, message string, diagnostics *config.Diagnostics, running, trigger string) {
 	for _, p := range diagnostics.All() {
 		if p.Severity == config.Problem {
-			d.log.Error("reload refused", "at", fmt.Sprintf("%s:%d:%d", p.Pos.File, p.Pos.Line, p.Pos.Col), "problem", p.Message, "running", running.File.Digest, "trigger", trigger)
+			log.Error(message, "at", fmt.Sprintf("%s:%d:%d", p.Pos.File, p.Pos.Line, p.Pos.Col), "problem", p.Message, "running", running, "trigger", trigger)
 		}
 	}
 }

@@ -70,7 +70,7 @@ func compileFollowUp(r *Rule, node config.Node, scope expression.Scope, c Contex
 		d.Errorf(node, "an action is a mapping with run:, exec: or http:")
 		return nil
 	}
-	node = withDefaults(node, c.Defaults.Without("retry", "on_interrupt"))
+	node = withDefaults(node, c.Defaults.Without(ruleOnly...))
 	m := node.Map(d)
 	var spec followUpSpec
 	m.Decode(&spec)

@@ -3,6 +3,8 @@ package hook
 import (
 	"cmp"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/tenterhook/tenterhook/internal/config"
@@ -58,6 +60,7 @@ const (
 	defaultQuiet      = 5 * time.Second
 	defaultMaxWait    = 10 // times quiet
 	longestControl    = 7 * 24 * time.Hour
+	longestStart      = 30 * 24 * time.Hour
 	defaultOnceWindow = 365 * 24 * time.Hour
 )
 
@@ -78,12 +81,15 @@ func compileFlow(r *Rule, spec *flowSpec, node config.Node, scope expression.Sco
 	r.controls.Throttle, r.throttleKey = f.pace("throttle", spec.Throttle)
 	f.debounce(spec.Debounce)
 	if spec.StartWithin != nil {
-		r.controls.StartWithin = f.between("start_within", *spec.StartWithin, time.Second, longestControl, "start_within")
+		r.controls.StartWithin = f.between("start_within", *spec.StartWithin, time.Millisecond, longestStart, "start_within")
 	}
 	if spec.Priority.Value != "" {
 		r.priority, _ = config.Compile(spec.Priority, d, func(source string) (*expression.Program, error) {
 			return expression.Compile(source, scope)
 		})
+		if n, err := strconv.ParseFloat(strings.ReplaceAll(spec.Priority.Value, " ", ""), 64); err == nil && (n < -job.MaxPriority || n > job.MaxPriority) {
+			f.d.Errorf(spec.Priority, "priority is between %d and %d seconds, found %s", -job.MaxPriority, job.MaxPriority, spec.Priority.Value)
+		}
 	}
 	f.contradictions(spec)
 }

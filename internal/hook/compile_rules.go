@@ -80,10 +80,13 @@ func compileNamedRule(h *Hook, node config.Node, needsName bool, seen map[string
 }
 
 // defaultKeys are the rule keys that defaults: may set: those that make sense for every rule.
-var defaultKeys = []string{"timeout", "grace", "retry", "on_interrupt", "shell", "env", "dir", "limits"}
+var defaultKeys = slices.Concat([]string{"timeout"}, commandOnly, ruleOnly)
 
 // commandOnly are the defaults that only commands know.
-var commandOnly = []string{"grace", "shell", "env", "dir", "limits"}
+var commandOnly = []string{"grace", "shell", "env", "dir", "user", "umask", "no_new_privs", "sandbox", "limits"}
+
+// ruleOnly are the defaults that an action which follows a job does not have.
+var ruleOnly = []string{"retry", "on_interrupt", "start_within", "priority", "concurrency", "on_success", "on_failure", "on_cancel"}
 
 // checkDefaults refuses keys in defaults: that no rule could take from it.
 func checkDefaults(defaults config.Node, d *config.Diagnostics) {
