@@ -70,6 +70,7 @@ type Daemon struct {
 
 	deliveries net.Listener
 	adminSide  net.Listener
+	challenges net.Listener // nil when HTTP-01 is not answered
 
 	stops []stop // closed last to first
 }
@@ -217,6 +218,9 @@ func freshDir(path string) error {
 }
 
 func (d *Daemon) listen() error {
+	if err := d.openChallenges(); err != nil {
+		return err
+	}
 	sockets := d.options.Sockets
 	if len(sockets) > 0 {
 		d.deliveries = sockets[0]
@@ -301,7 +305,7 @@ func (d *Daemon) Run(ctx, quick context.Context) error {
 	background.Go(func() { d.runReplays(ctx) })
 	background.Go(func() { d.watchStore(ctx, cancel) })
 
-	servers, err := d.serve(cancel)
+	servers, err := d.serve(ctx, cancel, &background)
 	if err != nil {
 		cancel(err)
 	}
@@ -331,16 +335,13 @@ func (d *Daemon) Run(ctx, quick context.Context) error {
 }
 
 // serve starts the two HTTP servers. One that fails ends the daemon.
-func (d *Daemon) serve(cancel context.CancelCauseFunc) (*servers, error) {
+func (d *Daemon) serve(ctx context.Context, cancel context.CancelCauseFunc, background *sync.WaitGroup) (*servers, error) {
 	deliveries := ingress.NewServer(d.ingress, slog.NewLogLogger(d.log.Handler(), slog.LevelDebug))
-	if d.booted.Server.Cert != "" {
-		c := &certificate{cert: d.booted.Server.Cert, key: d.booted.Server.Key, log: d.log}
-		tlsConfig, err := c.tlsConfig()
-		if err != nil {
-			return &servers{}, err
-		}
-		deliveries.TLSConfig = d.askForCertificates(tlsConfig)
+	tlsConfig, err := d.certify(ctx, background)
+	if err != nil {
+		return &servers{}, err
 	}
+	deliveries.TLSConfig = tlsConfig
 	adminServer := admin.NewServer(admin.Handler(backend{d}, admin.Options{
 		Listen: d.AdminAddr().String(), Token: d.booted.Admin.Token.Reveal(), Tokens: d.booted.Admin.Tokens, Hosts: d.booted.Admin.Hosts,
 		Metrics: d.metrics.handler(), Feed: d.feed, Log: d.log,

@@ -28,7 +28,7 @@ type lastGood struct {
 // keepLastGood writes down the configuration that runs now.
 func (d *Daemon) keepLastGood() {
 	conf := d.config.Load()
-	err := writeLastGood(lastGoodPath(d.booted.Store), &lastGood{
+	err := writeLastGood(lastGoodPath(d.booted.Files), &lastGood{
 		Config: absolute(d.options.Config.Path), Digest: conf.File.Digest, Saved: time.Now().UTC(), Snapshot: conf.File.Snapshot(),
 	})
 	if err != nil {
@@ -118,7 +118,7 @@ func (d *Daemon) likelyStores(conf *Config) (paths []string) {
 		}
 	}
 	if conf != nil {
-		add(conf.Settings.Store)
+		add(conf.Settings.Files)
 	}
 	for _, pair := range d.options.Config.Environ {
 		if path, ok := strings.CutPrefix(pair, "TENTERHOOK_STORE__URL=sqlite:"); ok {
@@ -131,6 +131,7 @@ func (d *Daemon) likelyStores(conf *Config) (paths []string) {
 		}
 	}
 	add("tenterhook.db")
+	add("tenterhook") // of a store on a server
 	return paths
 }
 

@@ -40,6 +40,7 @@ type Server struct {
 	Listen  string // host:port, or unix:/path
 	Cert    string // TLS when set, with Key; re-read when the files change
 	Key     string
+	ACME    *ACME // or TLS with certificates that an authority hands out
 	Proxies []netip.Prefix
 	Drain   time.Duration // how long a stop waits for running jobs
 }
@@ -87,14 +88,15 @@ type reloadSpec struct {
 
 type serverSpec struct {
 	Listen  config.Text    `yaml:"listen" doc:"Address for deliveries, and nothing else: host:port or unix:/path. :9000 is every address." default:"127.0.0.1:9000"`
-	TLS     *tlsSpec       `yaml:"tls" doc:"Certificate and key; read again when the files change."`
+	TLS     *tlsSpec       `yaml:"tls" doc:"Certificate and key, read again when the files change; or acme."`
 	Proxies []config.Text  `yaml:"trusted_proxies" doc:"Addresses or networks whose X-Forwarded-For is believed."`
 	Drain   *time.Duration `yaml:"drain" doc:"How long a stop waits for running jobs." default:"60s"`
 }
 
 type tlsSpec struct {
-	Cert config.Text `yaml:"cert,required" doc:"PEM file of the certificate and those between it and the root."`
-	Key  config.Text `yaml:"key,required" doc:"PEM file of the private key."`
+	Cert config.Text `yaml:"cert" doc:"PEM file of the certificate and those between it and the root."`
+	Key  config.Text `yaml:"key" doc:"PEM file of the private key."`
+	ACME *acmeSpec   `yaml:"acme" doc:"Instead of files: certificates from an authority such as Let's Encrypt, renewed by themselves."`
 }
 
 type adminSpec struct {
@@ -244,10 +246,7 @@ func server(spec serverSpec, file *config.File, d *config.Diagnostics) Server {
 	}
 	set(&s.Drain, spec.Drain)
 	if spec.TLS != nil {
-		s.Cert, s.Key = beside(file, spec.TLS.Cert.Value), beside(file, spec.TLS.Key.Value)
-		if _, err := loadCertificate(s.Cert, s.Key); err != nil && s.Cert != "" && s.Key != "" {
-			d.Errorf(spec.TLS.Cert, "%s", err.Error())
-		}
+		readTLS(&s, spec.TLS, file, d)
 	}
 	for _, p := range spec.Proxies {
 		prefix, err := hook.ParsePrefix(p.Value)
@@ -258,6 +257,28 @@ func server(spec serverSpec, file *config.File, d *config.Diagnostics) Server {
 		s.Proxies = append(s.Proxies, prefix)
 	}
 	return s
+}
+
+// readTLS wants a certificate with its key, or an authority to get them from.
+func readTLS(s *Server, spec *tlsSpec, file *config.File, d *config.Diagnostics) {
+	node := file.Root.Find("server", "tls")
+	switch {
+	case spec.ACME != nil && (spec.Cert.Value != "" || spec.Key.Value != ""):
+		d.Errorf(node.Key("acme"), "certificates come from files (cert, key) or from acme, not from both")
+		return
+	case spec.ACME != nil:
+		s.ACME = readACME(spec.ACME, node.Find("acme"), file, d)
+		return
+	}
+	s.Cert, s.Key = beside(file, spec.Cert.Value), beside(file, spec.Key.Value)
+	for _, need := range []struct{ name, value string }{{"cert", s.Cert}, {"key", s.Key}} {
+		if need.value == "" {
+			d.Errorf(node, "%q is missing", need.name).Hint("tls: {cert: cert.pem, key: key.pem}, or tls: {acme: {domains: [hooks.example.com], email: …}}")
+		}
+	}
+	if _, err := loadCertificate(s.Cert, s.Key); err != nil && s.Cert != "" && s.Key != "" {
+		d.Errorf(spec.Cert, "%s", err.Error())
+	}
 }
 
 // readStore reads where the store is.
@@ -330,7 +351,7 @@ func (s Settings) needRestart(next Settings) []string {
 		}
 	}
 	add("server.listen", s.Server.Listen != next.Server.Listen)
-	add("server.tls", s.Server.Cert != next.Server.Cert || s.Server.Key != next.Server.Key)
+	add("server.tls", s.Server.Cert != next.Server.Cert || s.Server.Key != next.Server.Key || !s.Server.ACME.same(next.Server.ACME))
 	add("server.trusted_proxies", !slices.Equal(s.Server.Proxies, next.Server.Proxies))
 	add("server.drain", s.Server.Drain != next.Server.Drain)
 	add("admin.listen", s.Admin.Listen != next.Admin.Listen)

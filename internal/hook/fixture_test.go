@@ -19,7 +19,7 @@ func compiled(t testing.TB, hooks string) *Set {
 	return compiledWith(t, config.Options{}, hooks)
 }
 
-func compiledWith(t *testing.T, o config.Options, hooks string) *Set {
+func compiledWith(t testing.TB, o config.Options, hooks string) *Set {
 	t.Helper()
 	file, d := config.Parse(t.TempDir()+"/hooks.yaml", []byte("hooks:"+strings.TrimSuffix(" "+hooks, "\n")+"\n"), o)
 	if d.Err() != nil {
@@ -48,7 +48,7 @@ func planned(t *testing.T, hooks string, r *request.Request) (*job.Delivery, []j
 	return plannedWith(t, config.Options{}, hooks, r)
 }
 
-func plannedWith(t *testing.T, o config.Options, hooks string, r *request.Request) (*job.Delivery, []job.Job) {
+func plannedWith(t testing.TB, o config.Options, hooks string, r *request.Request) (*job.Delivery, []job.Job) {
 	t.Helper()
 	h, params := compiledWith(t, o, hooks).Lookup(r.Path)
 	if h == nil {
