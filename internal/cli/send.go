@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -120,24 +121,40 @@ func (c sendCmd) request(e *env, h *hook.Hook) (*request.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, header := range c.Header {
-		name, value, ok := strings.Cut(header, ":")
-		if name = strings.TrimSpace(name); !ok || !httpguts.ValidHeaderFieldName(name) {
-			return nil, misuse(fmt.Errorf("header %q is not NAME: VALUE", header), `--header "X-Custom: yes"`)
-		}
-		r.Header.Set(name, strings.TrimSpace(value))
+	if err := c.headers(r); err != nil {
+		return nil, err
 	}
 	if h.Provider != nil && h.Provider.Address != nil {
-		id := c.ID
-		if id == "" {
-			id = job.NewID()
-		}
-		h.Provider.Address(r, id, event)
+		c.address(h.Provider, r, event)
+		_ = c.headers(r) // what is written out wins
 	}
 	if err := h.Sign(r, e.now()); err != nil {
 		return nil, fail(err)
 	}
 	return r, nil
+}
+
+// headers sets the headers of --header.
+func (c sendCmd) headers(r *request.Request) error {
+	for _, header := range c.Header {
+		name, value, ok := strings.Cut(header, ":")
+		if name = strings.TrimSpace(name); !ok || !httpguts.ValidHeaderFieldName(name) {
+			return misuse(fmt.Errorf("header %q is not NAME: VALUE", header), `--header "X-Custom: yes"`)
+		}
+		r.Header.Set(name, strings.TrimSpace(value))
+	}
+	return nil
+}
+
+// address gives the delivery an id and an event where its sender has them. A body of --data is
+// sent as it is: only --id and --event change what it says.
+func (c sendCmd) address(p *provider.Preset, r *request.Request, event string) {
+	body := r.Body
+	p.Address(r, cmp.Or(c.ID, job.NewID()), event)
+	if c.Data != "" {
+		r.Body = body
+		p.Address(r, c.ID, c.Event)
+	}
 }
 
 // path fills the parameters of the hook's path.
@@ -225,14 +242,16 @@ func (c sendCmd) data(e *env) ([]byte, error) {
 // local is the URL of the deliveries' listener as this machine reaches it.
 func local(s daemon.Server) string {
 	scheme := "http"
-	if s.Cert != "" {
+	if s.Cert != "" || s.ACME != nil {
 		scheme = "https"
 	}
 	host, port, err := net.SplitHostPort(s.Listen)
 	if err != nil || strings.HasPrefix(s.Listen, "unix:") {
 		return scheme + "://localhost"
 	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+	if s.ACME != nil {
+		host = s.ACME.Domains[0] // the name there is a certificate for
+	} else if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
 	return scheme + "://" + net.JoinHostPort(host, port)
