@@ -69,8 +69,8 @@ func nameServer(t *testing.T) string {
 	return conn.LocalAddr().String()
 }
 
-// port opens a listener on a port of its own.
-func port(t *testing.T) (net.Listener, int) {
+// ownPort opens a listener on a port of its own.
+func ownPort(t *testing.T) (net.Listener, int) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
@@ -100,7 +100,7 @@ func certificateOf(t *testing.T, addr, name string, roots *x509.CertPool) (*x509
 
 func TestACME_GetsACertificateByTLSAndKeepsItOverARestart(t *testing.T) {
 	dir := shortDir(t)
-	l, tlsPort := port(t)
+	l, tlsPort := ownPort(t)
 	a := newPebble(t, dir, 1, tlsPort)
 	addr := l.Addr().String()
 	must(t, os.Mkdir(filepath.Join(dir, "t.db.acme"), 0o755))
@@ -143,9 +143,9 @@ func TestACME_GetsACertificateByTLSAndKeepsItOverARestart(t *testing.T) {
 
 func TestACME_AnswersChallengesOverHTTPAndNothingElseThere(t *testing.T) {
 	dir := shortDir(t)
-	l, _ := port(t)
-	h, httpPort := port(t)
-	closed, tlsPort := port(t) // nobody answers TLS-ALPN-01
+	l, _ := ownPort(t)
+	h, httpPort := ownPort(t)
+	closed, tlsPort := ownPort(t) // nobody answers TLS-ALPN-01
 	must(t, closed.Close())
 	a := newPebble(t, dir, httpPort, tlsPort)
 	must(t, h.Close())
@@ -162,8 +162,8 @@ func TestACME_AnswersChallengesOverHTTPAndNothingElseThere(t *testing.T) {
 
 func TestACME_AnAuthorityThatIsAwayStopsNothing(t *testing.T) {
 	dir := shortDir(t)
-	l, _ := port(t)
-	gone, gonePort := port(t)
+	l, _ := ownPort(t)
+	gone, gonePort := ownPort(t)
 	must(t, gone.Close())
 	a := newPebble(t, dir, 1, 1)
 	a.directory = fmt.Sprintf("https://127.0.0.1:%d/dir", gonePort)
