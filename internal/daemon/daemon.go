@@ -56,6 +56,7 @@ type Daemon struct {
 
 	config   atomic.Pointer[Config] // what runs; replaced whole by reloadLoop
 	reloaded atomic.Pointer[reloadState]
+	planned  *planned // the last comparison for a reload; of reloadLoop alone
 	reloads  chan reloadRequest
 
 	store   opened

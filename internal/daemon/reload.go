@@ -56,7 +56,7 @@ func (d *Daemon) reloadLoop(ctx context.Context) {
 			return
 		case request := <-d.reloads:
 			d.notifyReloading()
-			result := d.reload(request.trigger)
+			result := d.reload(ctx, request.trigger)
 			d.notifyReady()
 			if request.done != nil {
 				request.done <- result
@@ -67,7 +67,7 @@ func (d *Daemon) reloadLoop(ctx context.Context) {
 
 // reload loads and compiles everything before it touches what runs: a file with a problem
 // changes nothing. What is in flight keeps the set it started with.
-func (d *Daemon) reload(trigger string) admin.ReloadResult {
+func (d *Daemon) reload(ctx context.Context, trigger string) admin.ReloadResult {
 	running := d.config.Load()
 	if trigger == triggerWatch && d.unchanged(running) {
 		return d.reloaded.Load().Result
@@ -77,6 +77,11 @@ func (d *Daemon) reload(trigger string) admin.ReloadResult {
 	if diagnostics.Err() == nil && next.TestsRequired {
 		if failed := next.failedTests(d.options.Config, time.Now()); failed.Err() != nil {
 			diagnostics, result.Problems = failed, failed.All()
+		}
+	}
+	if diagnostics.Err() == nil && next.Plan.NoLost && next.File.Fingerprint != running.File.Fingerprint {
+		if lost := d.lostMatches(ctx, trigger, running, next); lost.Err() != nil {
+			diagnostics, result.Problems = lost, lost.All()
 		}
 	}
 	if diagnostics.Err() != nil {

@@ -66,6 +66,8 @@ type Config struct {
 	Tests []*hooktest.Test
 	// TestsRequired: a reload whose tests fail is refused.
 	TestsRequired bool
+	// Plan is what a reload must not lose.
+	Plan PlanGate
 	// Diagnostics are the warnings it was loaded with.
 	Diagnostics *config.Diagnostics
 }
@@ -84,6 +86,10 @@ type rootSpec struct {
 
 type reloadSpec struct {
 	Tests config.Text `yaml:"tests" doc:"required: a reload whose tests: fail is refused." oneof:"required optional" default:"optional"`
+	// What a reload must not lose.
+	Plan       config.Text    `yaml:"plan" doc:"no_lost: a reload is refused that would lose a match of a stored delivery." oneof:"no_lost optional" default:"optional"`
+	Since      *time.Duration `yaml:"since" doc:"How old deliveries may be that plan: compares." default:"7d"`
+	Deliveries *int           `yaml:"deliveries" doc:"How many of them, the newest." default:"10000"`
 }
 
 type serverSpec struct {
@@ -159,6 +165,7 @@ func compile(file *config.File, exposed bool, d *config.Diagnostics) *Config {
 		Defaults: spec.Defaults,
 	}, d)
 	c.readTests(spec, file, d)
+	c.Plan = planGate(spec.Reload, d)
 	return c
 }
 
