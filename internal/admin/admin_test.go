@@ -64,6 +64,14 @@ func (f *fake) Delivery(_ context.Context, id string) (job.Delivery, error) {
 	return job.Delivery{}, fmt.Errorf("delivery %s: %w", id, store.ErrNotFound)
 }
 
+func (f *fake) Search(ctx context.Context, filter store.Filter, s Search) (Found, error) {
+	if s.Match == "brnch" {
+		return Found{}, &MatchError{Source: s.Match, Message: "unknown name", Width: 5, Hints: []string{"branch"}}
+	}
+	list, err := f.Deliveries(ctx, filter)
+	return Found{Deliveries: list, Scanned: 7, Total: 9, Next: list[len(list)-1].ID, Failed: 1, Failure: "ü is no number"}, err
+}
+
 func (f *fake) Deliveries(_ context.Context, filter store.Filter) ([]job.Delivery, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

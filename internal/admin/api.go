@@ -125,6 +125,10 @@ func (a *api) deliveries(w http.ResponseWriter, r *http.Request, q url.Values) {
 		refuse(w, http.StatusBadRequest, err.Error())
 		return
 	}
+	if s := parseSearch(q); !s.IsZero() {
+		a.search(w, r, f, s)
+		return
+	}
 	found, err := a.backend.Deliveries(r.Context(), f)
 	if err != nil {
 		a.fail(w, r, err)

@@ -18,6 +18,9 @@ import (
 // 404, 409 and 503. Any other error is logged and answered as a 500 that says nothing of it.
 type Backend interface {
 	Reader
+	// Search looks into deliveries for SearchPatience at most. It counts those that the filter selects
+	// when it begins, that is without a cursor. A condition that is wrong is a *MatchError.
+	Search(ctx context.Context, f store.Filter, s Search) (Found, error)
 	// Counts returns how many jobs are in each state that has not ended.
 	Counts(ctx context.Context) (map[job.State]int, error)
 	// Ready reports whether a delivery could be committed just now: nil, or why not.

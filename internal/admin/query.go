@@ -21,7 +21,7 @@ const (
 )
 
 var (
-	deliveryFilters = []string{"hook", "rule", "state", "event", "outcome", "since", "until", "limit", "cursor"}
+	deliveryFilters = []string{"hook", "rule", "state", "event", "outcome", "since", "until", "limit", "cursor", "match", "grep"}
 	jobFilters      = []string{"hook", "rule", "state", "event", "delivery", "since", "until", "limit", "cursor"}
 )
 

@@ -166,7 +166,8 @@ type Diagnostic struct {
 	Column   int      `json:"column"` // from 1, in characters
 	Message  string   `json:"message"`
 	Hints    []string `json:"hints"`
-	Source   string   `json:"source"` // the line, with secrets masked
+	Source   string   `json:"source"`         // the line, with secrets masked
+	Width    int      `json:"width,omitzero"` // characters of it that the problem is about
 }
 
 // Reload is the answer to POST reload.
@@ -347,7 +348,7 @@ func NewDiagnostics(all []config.Diagnostic) []Diagnostic {
 	for _, d := range all {
 		out = append(out, Diagnostic{
 			Severity: d.Severity.String(), File: d.Pos.File, Line: d.Pos.Line, Column: d.Pos.Col,
-			Message: d.Message, Hints: d.Hints, Source: d.Source,
+			Message: d.Message, Hints: d.Hints, Source: d.Source, Width: d.Width,
 		})
 	}
 	return out

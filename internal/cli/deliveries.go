@@ -27,14 +27,21 @@ type deliveriesCmd struct {
 type deliveriesListCmd struct {
 	filterFlags
 	Outcome string `placeholder:"OUTCOME" help:"Only with this outcome: accepted or ignored."`
+	Match   string `placeholder:"EXPR" help:"Only those for which the condition holds: match: of a rule, with the same names."`
+	Grep    string `placeholder:"TEXT" help:"Only those with the text in the body, or in a line \"Name: value\" of the headers that were kept."`
+	All     bool   `help:"Every one, not --limit of them."`
 }
 
 // Help is the longer text of the command.
 func (deliveriesListCmd) Help() string {
-	return `Examples:
+	return `--match and --grep look into what was stored, newest first, and print what they find as they find it.
+
+Examples:
 
     tenterhook deliveries --hook site --since 24h
     tenterhook deliveries --state failed --json | jq -r '.[].id'
+    tenterhook deliveries --match 'payload.amount > 1000 && event == "invoice.paid"' --since 30d
+    tenterhook deliveries --grep 9f2c41e0 --all
 `
 }
 
@@ -47,6 +54,10 @@ func (c *deliveriesListCmd) Run(e *env) error {
 	f.Outcome = job.Outcome(c.Outcome)
 	if err := admin.CheckOutcome(f.Outcome); err != nil {
 		return misuse(fmt.Errorf("--outcome %s: %w", c.Outcome, err))
+	}
+	query := admin.Search{Match: c.Match, Grep: c.Grep}
+	if c.All || !query.IsZero() {
+		return c.search(e, f, query)
 	}
 	return e.reading(func(from source) error {
 		list, next, err := from.Deliveries(e.ctx, f)
@@ -68,7 +79,13 @@ func (c *deliveriesListCmd) print(e *env, list []admin.Delivery) {
 		e.say("no deliveries found")
 		return
 	}
-	t := table{columns: []column{
+	t := deliveriesTable()
+	e.deliveryRows(&t, list)
+	t.write(e.stdout, e.out)
+}
+
+func deliveriesTable() table {
+	return table{columns: []column{
 		{title: "DELIVERY"},
 		{title: "HOOK"},
 		{title: "EVENT", gives: true},
@@ -77,11 +94,13 @@ func (c *deliveriesListCmd) print(e *env, list []admin.Delivery) {
 		{title: "AGE", right: true},
 		{title: "JOBS", right: true},
 	}}
+}
+
+func (e *env) deliveryRows(t *table, list []admin.Delivery) {
 	for _, d := range list {
 		t.row(cell{shortID(d.ID), plain}, cell{d.Hook, plain}, cell{d.Event, plain}, cell{d.Outcome, outcomePaint(d.Outcome)},
 			cell{size(d.Size), plain}, cell{age(e.now(), d.ReceivedAt.Time), plain}, cell{strconv.Itoa(len(d.Jobs)), plain})
 	}
-	t.write(e.stdout, e.out)
 }
 
 func outcomePaint(outcome string) style {

@@ -10,12 +10,15 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/tenterhook/tenterhook/internal/admin"
 	"github.com/tenterhook/tenterhook/internal/config"
+	"github.com/tenterhook/tenterhook/internal/daemon"
+	"github.com/tenterhook/tenterhook/internal/hook"
 )
 
 // env is everything a subcommand may touch.
@@ -160,7 +163,18 @@ func (e *env) reading(do func(source) error) error {
 	}
 	defer kept.Close()
 	e.say("the daemon is not running, reading %s", shownStore(s.store))
-	return do(stored{kept})
+	return do(stored{kept, sync.OnceValue(e.hookNames)})
+}
+
+// hookNames are the hooks of the configuration, for the names that their expressions have. A
+// configuration with problems is no reason not to look at what is stored.
+func (e *env) hookNames() *hook.Set {
+	conf, d := daemon.Load(e.configuration(nil), false)
+	if d.Err() != nil {
+		e.say("the configuration has problems: let: values and branch, sha and the like are not known")
+		return nil
+	}
+	return conf.Hooks
 }
 
 // withHints adds the exit status and hints to an error of the daemon.

@@ -81,6 +81,8 @@ func statePaint(s job.State) style {
 type table struct {
 	columns []column
 	rows    [][]cell
+	least   []int // widths that columns have at least; nil for none
+	bare    bool  // without titles
 }
 
 type column struct {
@@ -97,12 +99,23 @@ type cell struct {
 
 func (t *table) row(cells ...cell) { t.rows = append(t.rows, cells) }
 
+// more prints rows that came after those that were printed, under them as far as they are no wider.
+func (t *table) more(w io.Writer, l look) {
+	if len(t.rows) > 0 {
+		t.write(w, l)
+		t.rows, t.bare = nil, true
+	}
+}
+
 // write prints the table with aligned columns, two spaces apart.
 func (t *table) write(w io.Writer, l look) {
 	const gap = 2
 	widths, total := make([]int, len(t.columns)), -gap
 	for i, c := range t.columns {
 		widths[i] = ansi.StringWidth(c.title)
+		if t.least != nil {
+			widths[i] = max(widths[i], t.least[i])
+		}
 		for _, row := range t.rows {
 			row[i].text = printable(row[i].text)
 			widths[i] = max(widths[i], ansi.StringWidth(row[i].text))
@@ -116,11 +129,16 @@ func (t *table) write(w io.Writer, l look) {
 			widths[i] = narrow
 		}
 	}
-	head := make([]cell, len(t.columns))
-	for i, c := range t.columns {
-		head[i] = cell{c.title, bold}
+	t.least = widths
+	rows := t.rows
+	if !t.bare {
+		head := make([]cell, len(t.columns))
+		for i, c := range t.columns {
+			head[i] = cell{c.title, bold}
+		}
+		rows = append([][]cell{head}, rows...)
 	}
-	for _, row := range append([][]cell{head}, t.rows...) {
+	for _, row := range rows {
 		var line strings.Builder
 		for i, c := range row {
 			text := ansi.Truncate(c.text, widths[i], "…")

@@ -17,6 +17,7 @@ import (
 
 	"github.com/tenterhook/tenterhook/internal/admin"
 	"github.com/tenterhook/tenterhook/internal/config"
+	"github.com/tenterhook/tenterhook/internal/daemon"
 	"github.com/tenterhook/tenterhook/internal/hook"
 	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/store"
@@ -144,6 +145,10 @@ func (b backend) Output(string) ([]byte, bool) { return nil, false }
 func (b backend) Hooks() []admin.HookInfo      { return nil }
 func (b backend) Status() admin.Status {
 	return admin.Status{Version: "v1.2.3", PID: 7, StartedAt: admin.Time{Time: time.Now()}, Config: admin.ConfigStatus{Digest: "0123456789ab", LastReloadOK: true}, Hooks: 2}
+}
+
+func (b backend) Search(ctx context.Context, f store.Filter, s admin.Search) (admin.Found, error) {
+	return daemon.Search(ctx, b, nil, f, s, admin.SearchPatience)
 }
 
 func (b backend) Retry(ctx context.Context, id string) (job.Job, error) {

@@ -5,6 +5,8 @@ import (
 	"io"
 
 	"github.com/tenterhook/tenterhook/internal/admin"
+	"github.com/tenterhook/tenterhook/internal/daemon"
+	"github.com/tenterhook/tenterhook/internal/hook"
 	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/store"
 )
@@ -13,6 +15,8 @@ import (
 // down.
 type source interface {
 	Deliveries(ctx context.Context, f store.Filter) (list []admin.Delivery, next string, err error)
+	// Search looks into deliveries; the page says where to go on.
+	Search(ctx context.Context, f store.Filter, s admin.Search) (admin.SearchPage, error)
 	Delivery(ctx context.Context, id string) (admin.DeliveryDetail, error)
 	Body(ctx context.Context, id string) ([]byte, error)
 	Jobs(ctx context.Context, f store.Filter) (list []admin.Job, next string, err error)
@@ -33,7 +37,15 @@ type reader interface {
 }
 
 // stored is a store as a source.
-type stored struct{ reader }
+type stored struct {
+	reader
+	hooks func() *hook.Set // of the configuration, nil when it has problems
+}
+
+func (s stored) Search(ctx context.Context, f store.Filter, query admin.Search) (admin.SearchPage, error) {
+	found, err := daemon.Search(ctx, s.reader, s.hooks(), f, query, admin.SearchPatience)
+	return admin.NewSearchPage(found), err
+}
 
 func (s stored) Deliveries(ctx context.Context, f store.Filter) (list []admin.Delivery, next string, err error) {
 	found, err := s.reader.Deliveries(ctx, f)

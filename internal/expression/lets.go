@@ -127,3 +127,11 @@ func (b *budget) computeLet(p *Program) (any, error) {
 	b.outside(func() { v, err = p.run(&in.ofLets) })
 	return v, err
 }
+
+// Names are the names of the values, in no order.
+func (l *Lets) Names() []string {
+	if l == nil {
+		return nil
+	}
+	return slices.Collect(maps.Keys(l.programs))
+}
