@@ -29,7 +29,7 @@ var mayImport = map[string][]string{
 	"internal/hook":            {"internal/provider", "internal/verify", "internal/expression", "internal/action", "internal/request", "internal/config", "internal/job"},
 	"internal/backtest":        {"internal/hook", "internal/request", "internal/job", "internal/store"},
 	"internal/search":          {"internal/hook", "internal/job", "internal/store"},
-	"internal/hooktest":        {"internal/hook", "internal/request", "internal/config", "internal/job"},
+	"internal/hooktest":        {"internal/verify", "internal/hook", "internal/request", "internal/config", "internal/job"},
 	"internal/provider":        {"internal/verify", "internal/request", "internal/job"},
 	"internal/launch":          {"internal/crashpoint"},
 	"internal/action":          {"internal/crashpoint", "internal/launch", "internal/expression", "internal/verify", "internal/request", "internal/config", "internal/job"},

@@ -96,6 +96,10 @@ func (e *env) testResults(results []hooktest.Result) {
 		for _, diff := range r.Diffs {
 			fmt.Fprintf(e.stdout, "  %s\n    %s %s\n    %s %s\n", printable(diff.What),
 				e.out.paint(green, "- expected"), printable(diff.Want), e.out.paint(red, "+ came    "), printable(diff.Got))
+			for _, r := range diff.Rules {
+				fmt.Fprintf(e.stdout, "  rule %s  %s\n", printable(r.Rule), e.verdict(r.Verdict))
+				e.condition("", r.Values, r.Error, false)
+			}
 		}
 	}
 	word := e.out.paint(green, "all passed")

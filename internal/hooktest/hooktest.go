@@ -4,6 +4,7 @@ package hooktest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -17,6 +18,7 @@ import (
 	"github.com/tenterhook/tenterhook/internal/config"
 	"github.com/tenterhook/tenterhook/internal/hook"
 	"github.com/tenterhook/tenterhook/internal/request"
+	"github.com/tenterhook/tenterhook/internal/verify"
 )
 
 // Test is one request and what is expected of it.
@@ -72,6 +74,7 @@ type savedDelivery struct {
 	Headers map[string][]string `json:"headers"`
 	Body    *string             `json:"body"`
 	Base64  []byte              `json:"body_base64"`
+	IP      string              `json:"ip"`
 }
 
 // largestBody bounds a body file.
@@ -229,7 +232,7 @@ func (t *Test) readDelivery(text config.Text, dir string, d *config.Diagnostics)
 	}
 	t.request = requestSpec{
 		Method: config.Text{Value: saved.Method}, Path: config.Text{Value: u.Path}, Query: config.Text{Value: u.RawQuery},
-		Headers: map[string]config.Text{},
+		Headers: map[string]config.Text{}, IP: config.Text{Value: saved.IP},
 	}
 	for name, values := range saved.Headers {
 		t.request.Headers[name] = config.Text{Value: strings.Join(values, ", ")}
@@ -242,10 +245,11 @@ func (t *Test) readDelivery(text config.Text, dir string, d *config.Diagnostics)
 
 var parameter = regexp.MustCompile(`\{([^}]+)\}`)
 
-// make makes the request, signed as the real sender would unless the test says otherwise.
-func (t *Test) make(now time.Time) (*request.Request, error) {
+// make makes the request, signed as the real sender would unless the test says otherwise. Where
+// nobody but the sender can sign, it is to be trusted instead.
+func (t *Test) make(now time.Time) (r *request.Request, trusted bool, err error) {
 	spec := &t.request
-	r := &request.Request{
+	r = &request.Request{
 		Scheme: "https", Host: "localhost", Method: spec.Method.Value, Path: spec.Path.Value, RawQuery: spec.Query.Value, Header: http.Header{},
 		IP: netip.AddrFrom4([4]byte{127, 0, 0, 1}), Body: t.body, ReceivedAt: now, Format: t.Hook.Format,
 	}
@@ -262,7 +266,7 @@ func (t *Test) make(now time.Time) (*request.Request, error) {
 	if spec.IP.Value != "" {
 		ip, err := netip.ParseAddr(spec.IP.Value)
 		if err != nil {
-			return nil, fmt.Errorf("ip: %w", err)
+			return nil, false, fmt.Errorf("ip: %w", err)
 		}
 		r.IP = ip
 	}
@@ -270,9 +274,10 @@ func (t *Test) make(now time.Time) (*request.Request, error) {
 		r.Header.Set("Content-Type", "application/json")
 	}
 	if spec.Signed == nil || *spec.Signed {
-		if err := t.Hook.Sign(r, now); err != nil {
-			return nil, err
-		}
+		err = t.Hook.Sign(r, now)
 	}
-	return r, nil
+	if errors.Is(err, verify.ErrOnlySender) {
+		return r, true, nil
+	}
+	return r, false, err
 }

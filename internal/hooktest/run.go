@@ -26,6 +26,17 @@ type Diff struct {
 	What string `json:"what"`
 	Want string `json:"want"`
 	Got  string `json:"got"`
+	// Rules are those that matched and should not have, or should have and did not, with the values
+	// that decided.
+	Rules []Decided `json:"rules,omitempty"`
+}
+
+// Decided is what a rule said, and why.
+type Decided struct {
+	Rule    string          `json:"rule"`
+	Verdict job.Verdict     `json:"verdict"`
+	Error   string          `json:"error"`
+	Values  []job.RuleValue `json:"values"`
 }
 
 // Run runs every test, in order.
@@ -45,7 +56,7 @@ func (t *Test) run(now time.Time) Result {
 	result := Result{Name: t.Name, Hook: t.Hook.Name, At: at}
 	got, err := t.outcome(now)
 	if err != nil {
-		result.Diffs = []Diff{{"the request", "one that can be made", err.Error()}}
+		result.Diffs = []Diff{{What: "the request", Want: "one that can be made", Got: err.Error()}}
 	} else {
 		result.Diffs = t.compare(got)
 	}
@@ -64,7 +75,7 @@ type outcome struct {
 
 // outcome goes the way of a delivery as far as it goes.
 func (t *Test) outcome(now time.Time) (outcome, error) {
-	r, err := t.make(now)
+	r, trusted, err := t.make(now)
 	if err != nil {
 		return outcome{}, err
 	}
@@ -88,7 +99,11 @@ func (t *Test) outcome(now time.Time) (outcome, error) {
 		return refused(http.StatusUnauthorized, "allow_ips does not have "+r.IP.String())
 	}
 	r.Params = params
-	x := h.Explain(r, now)
+	explain := h.Explain
+	if trusted {
+		explain = h.ExplainTrusted
+	}
+	x := explain(r, now)
 	switch {
 	case !x.Verified:
 		return refused(http.StatusUnauthorized, x.Reason)
@@ -116,7 +131,7 @@ func (t *Test) compare(got outcome) (diffs []Diff) {
 	e := &t.expect
 	differs := func(what, want, is string) {
 		if want != is {
-			diffs = append(diffs, Diff{what, want, is})
+			diffs = append(diffs, Diff{What: what, Want: want, Got: is})
 		}
 	}
 	because := ""
@@ -132,7 +147,7 @@ func (t *Test) compare(got outcome) (diffs []Diff) {
 			want = append(want, text.Value)
 		}
 		if !slices.Equal(want, got.rules) {
-			differs("rules", list(want), list(got.rules)+because+t.errors(got))
+			diffs = append(diffs, Diff{What: "rules", Want: list(want), Got: list(got.rules) + because + t.errors(got), Rules: decided(want, got)})
 		}
 	}
 	if e.Event.Value != "" {
@@ -145,6 +160,16 @@ func (t *Test) compare(got outcome) (diffs []Diff) {
 		differs("error", e.Error.Value, strings.TrimPrefix(t.errors(got), "; "))
 	}
 	return append(diffs, t.compareAction(got)...)
+}
+
+// decided are the rules that matched and were not to, or were to and did not.
+func decided(want []string, got outcome) (out []Decided) {
+	for _, r := range got.x.Rules {
+		if slices.Contains(want, r.Rule) != slices.Contains(got.rules, r.Rule) {
+			out = append(out, Decided{r.Rule, r.Verdict, r.Error, r.Values})
+		}
+	}
+	return out
 }
 
 // errors are the verdicts that are errors, for a line.
@@ -166,12 +191,12 @@ func (t *Test) compareAction(got outcome) (diffs []Diff) {
 	}
 	i := slices.IndexFunc(got.matched, func(r hook.RuleExplanation) bool { return e.Rule.Value == "" || r.Rule == e.Rule.Value })
 	if i < 0 {
-		return []Diff{{"a rule that runs", "one", "none" + t.errors(got)}}
+		return []Diff{{What: "a rule that runs", Want: "one", Got: "none" + t.errors(got)}}
 	}
 	rule := got.matched[i]
 	differs := func(what, want, is string) {
 		if want != is {
-			diffs = append(diffs, Diff{what, want, is})
+			diffs = append(diffs, Diff{What: what, Want: want, Got: is})
 		}
 	}
 	if e.ConcurrencyKey.Value != "" {

@@ -136,7 +136,7 @@ func snsSigned(message any) ([]byte, error) {
 
 // Sign implements verify.Verifier.
 func (*snsVerifier) Sign(*request.Request, []byte, time.Time) error {
-	return errors.New("only Amazon can sign its messages")
+	return verify.OnlySender("only Amazon can sign its messages")
 }
 
 // Withhold implements verify.Verifier: what signs is in the body.

@@ -73,7 +73,7 @@ func (paypalVerifier) Verify(r *request.Request, secrets [][]byte, now time.Time
 
 // Sign implements verify.Verifier.
 func (paypalVerifier) Sign(*request.Request, []byte, time.Time) error {
-	return errors.New("only PayPal can sign its events")
+	return verify.OnlySender("only PayPal can sign its events")
 }
 
 // Withhold implements verify.Verifier.

@@ -17,6 +17,7 @@ type File struct {
 	Headers    map[string]Values `json:"headers,omitempty"`
 	Body       *string           `json:"body,omitempty"`
 	BodyBase64 *string           `json:"body_base64,omitempty"` // instead of Body, for what is not text
+	IP         string            `json:"ip,omitempty"`          // of the sender; loopback when it is left out
 }
 
 // Values is one text or a list of them.
@@ -32,7 +33,7 @@ func (v *Values) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, (*[]string)(v))
 }
 
-// Request is the request that f describes, as if it came over loopback. Its Params, Format and
+// Request is the request that f describes, as if it came over loopback where it does not say otherwise. Its Params, Format and
 // ReceivedAt are left to the caller.
 func (f File) Request() (*Request, error) {
 	u, err := url.Parse(f.URL)
@@ -48,6 +49,11 @@ func (f File) Request() (*Request, error) {
 	}
 	if r.Path == "" { // what a client asks for then
 		r.Path = "/"
+	}
+	if f.IP != "" {
+		if r.IP, err = netip.ParseAddr(f.IP); err != nil {
+			return nil, fmt.Errorf("ip: %w", err)
+		}
 	}
 	for name, list := range f.Headers {
 		for _, value := range list {

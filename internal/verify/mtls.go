@@ -91,7 +91,7 @@ func (m *MTLS) Verify(r *request.Request, _ [][]byte, now time.Time) (int, error
 
 // Sign is an error: a certificate is of the connection.
 func (*MTLS) Sign(*request.Request, []byte, time.Time) error {
-	return errors.New("a client certificate is of the connection, not of the request: use curl --cert")
+	return OnlySender("a client certificate is of the connection, not of the request: use curl --cert")
 }
 
 // Withhold names no header.

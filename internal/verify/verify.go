@@ -25,6 +25,17 @@ import (
 	"github.com/tenterhook/tenterhook/internal/request"
 )
 
+// ErrOnlySender is why Sign cannot: only the sender has what it takes.
+var ErrOnlySender = errors.New("only the sender can sign")
+
+// OnlySender is ErrOnlySender in words that say why.
+func OnlySender(why string) error { return onlySender(why) }
+
+type onlySender string
+
+func (s onlySender) Error() string        { return string(s) }
+func (s onlySender) Is(target error) bool { return target == ErrOnlySender }
+
 // Verifier checks requests by one scheme. After Check found no problem it is not changed any
 // more, and is safe for concurrent use.
 type Verifier interface {
@@ -139,8 +150,8 @@ const (
 	maxCandidates = 16
 )
 
-// ErrOnlyChecks is Sign's error for a secret that is the public half of a key.
-var ErrOnlyChecks = errors.New("a public key can check signatures, but not make them")
+// ErrOnlyChecks is Sign's error for a secret that is the public half of a key; it is an ErrOnlySender.
+var ErrOnlyChecks = OnlySender("a public key can check signatures, but not make them")
 
 var (
 	errMismatch = errors.New("signature does not match")
