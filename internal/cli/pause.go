@@ -1,10 +1,13 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"github.com/tenterhook/tenterhook/internal/admin"
+	"github.com/tenterhook/tenterhook/internal/config"
 )
 
 // pauseCmd is "pause".
@@ -33,11 +36,33 @@ type resumeCmd struct {
 
 // Help is the longer text of the command.
 func (resumeCmd) Help() string {
-	return `The jobs that waited start in their order, as the rule's concurrency, throttle and start_within allow.`
+	return `The jobs that waited start in their order, as the rule's concurrency, throttle and start_within allow.
+
+    tenterhook resume site`
 }
 
 // Run resumes.
 func (c *resumeCmd) Run(e *env) error { return e.setPauses(c.Names, false) }
+
+// unknownRule adds what a name could have meant, from the configuration's file.
+func (e *env) unknownRule(name string, err error) error {
+	wrapped := fmt.Errorf("%s: %w", printable(name), err)
+	var refused *admin.Problem
+	if !errors.As(err, &refused) || refused.Status != http.StatusNotFound {
+		return wrapped
+	}
+	var known []string
+	for _, h := range e.quietly().Hooks.Hooks() {
+		known = append(known, h.Name)
+		for _, r := range h.Rules {
+			known = append(known, h.Name+"/"+r.Name)
+		}
+	}
+	if near := config.Suggest(name, known); near != "" {
+		return fail(wrapped, fmt.Sprintf("did you mean %q?", near))
+	}
+	return wrapped
+}
 
 func (e *env) setPauses(names []string, on bool) error {
 	word := map[bool]string{true: "paused", false: "resumed"}[on]
@@ -45,7 +70,7 @@ func (e *env) setPauses(names []string, on bool) error {
 		for _, name := range names {
 			hook, rule, _ := strings.Cut(name, "/")
 			if err := client.SetPause(e.ctx, hook, rule, on); err != nil {
-				return fmt.Errorf("%s: %w", printable(name), err)
+				return e.unknownRule(name, err)
 			}
 			fmt.Fprintf(e.stdout, "%s %s\n", printable(name), word)
 		}
