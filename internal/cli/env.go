@@ -71,6 +71,7 @@ func (e *env) settings() (settings, error) {
 		Listen string        `yaml:"listen"`
 		Token  config.Secret `yaml:"token"`
 		Tokens []struct {
+			Name  string        `yaml:"name"`
 			Token config.Secret `yaml:"token"`
 			Scope string        `yaml:"scope"`
 		} `yaml:"tokens"`

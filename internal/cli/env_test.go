@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"io"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -45,5 +46,21 @@ func TestSettings(t *testing.T) {
 				t.Errorf("%+v, %v, %s; want %+v", got, err, stderr.String(), tt.want)
 			}
 		})
+	}
+}
+
+func TestSettings_WithoutTheAdminsTokenTheOneThatMayDoTheMost(t *testing.T) {
+	for text, want := range map[string]string{
+		"tokens: [{name: a, token: reads, scope: read}, {name: b, token: rules, scope: admin}, {name: c, token: runs, scope: run}]": "rules",
+		"tokens: [{name: c, token: runs, scope: run}, {name: a, token: reads, scope: read}]":                                        "runs",
+		"token: boss\n  tokens: [{name: b, token: rules, scope: admin}]":                                                            "boss",
+		"listen: 127.0.0.1:1": "",
+	} {
+		file := filepath.Join(t.TempDir(), "hooks.yaml")
+		write(t, file, "admin:\n  "+text+"\n")
+		s, err := (&env{config: file, stderr: io.Discard}).settings()
+		if err != nil || s.token != want {
+			t.Errorf("%s: %q, %v", text, s.token, err)
+		}
 	}
 }
