@@ -85,7 +85,7 @@ func median(values []float64) float64 {
 func (b *board) add(s *series) {
 	r := row{s.name, s.median()}
 	b.Rows = append(b.Rows, r)
-	fmt.Printf("   %-58s %9.0f/s   p50 %7.2f   p99 %7.2f ms%s\n", r.Name, r.PerSec, r.P50, r.P99, r.cpu("   %5.0f µs CPU"))
+	fmt.Printf("   %-58s %9.0f/s%s%s\n", r.Name, r.PerSec, r.latency("   p50 %7.2f   p99 %7.2f ms"), r.cpu("   %5.0f µs CPU"))
 }
 
 func (r result) cpu(format string) string {
@@ -93,6 +93,14 @@ func (r result) cpu(format string) string {
 		return ""
 	}
 	return fmt.Sprintf(format, r.CPU)
+}
+
+// latency is "" for what has none, such as a loop of processes.
+func (r result) latency(format string) string {
+	if r.P99 == 0 {
+		return ""
+	}
+	return fmt.Sprintf(format, r.P50, r.P99)
 }
 
 func (b *board) fact(name, format string, a ...any) {
@@ -148,8 +156,13 @@ func (b *board) markdown() string {
 	}
 	s.WriteString("\n| measurement | per second | p50 ms | p99 ms | CPU µs each |\n|---|--:|--:|--:|--:|\n")
 	for _, r := range b.Rows {
-		fmt.Fprintf(&s, "| %s | %.0f | %.2f | %.2f | %s |\n", r.Name, r.PerSec, r.P50, r.P99, r.cpu("%.0f"))
+		latency := r.latency("%.2f | %.2f")
+		if latency == "" {
+			latency = " | "
+		}
+		fmt.Fprintf(&s, "| %s | %.0f | %s | %s |\n", r.Name, r.PerSec, latency, r.cpu("%.0f"))
 	}
+	s.WriteString("\n![Answers per second](images/performance-rates.svg)\n![p99 of the answers](images/performance-latency.svg)\n")
 	s.WriteString("\n| fact | |\n|---|--:|\n")
 	for _, f := range b.Facts {
 		fmt.Fprintf(&s, "| %s | %s |\n", f.Name, f.Value)

@@ -35,8 +35,8 @@ func (b *board) write(folder string) error {
 		return err
 	}
 	return errors.Join(
-		b.plot(filepath.Join(images, "rates.svg"), "Answers per second", "%.0f", func(r row) float64 { return r.PerSec }),
-		b.plot(filepath.Join(images, "latency.svg"), "p99 of the answer, milliseconds", "%.1f", func(r row) float64 { return r.P99 }),
+		b.plot(filepath.Join(images, "performance-rates.svg"), "Answers per second", "%.0f", func(r row) float64 { return r.PerSec }),
+		b.plot(filepath.Join(images, "performance-latency.svg"), "p99 of the answer, milliseconds", "%.1f", func(r row) float64 { return r.P99 }),
 	)
 }
 
@@ -46,7 +46,9 @@ func (b *board) plot(file, title, format string, of func(row) float64) error {
 	var values []float64
 	for i := len(b.Rows) - 1; i >= 0; i-- { // the first row is drawn at the top
 		if v := of(b.Rows[i]); v > 0 {
-			names, values = append(names, b.Rows[i].Name), append(values, v)
+			// The library measures a narrow font; what a browser takes instead may be wider.
+			room := strings.Repeat("\u00a0", 2+len(b.Rows[i].Name)/4)
+			names, values = append(names, b.Rows[i].Name+room), append(values, v)
 		}
 	}
 	if len(values) == 0 {
@@ -55,9 +57,10 @@ func (b *board) plot(file, title, format string, of func(row) float64) error {
 	label := func(v float64) string { return fmt.Sprintf(format, v) }
 	painter, err := charts.HorizontalBarRender([][]float64{values},
 		charts.TitleTextOptionFunc(title), charts.YAxisLabelsOptionFunc(names), charts.SVGOutputOptionFunc(),
-		charts.DimensionsOptionFunc(1000, 80+28*len(values)), charts.PaddingOptionFunc(charts.Box{Top: 16, Left: 16, Right: 72, Bottom: 8}),
+		charts.DimensionsOptionFunc(1100, 80+28*len(values)), charts.PaddingOptionFunc(charts.Box{Top: 16, Left: 16, Right: 72, Bottom: 8}),
 		func(o *charts.ChartOption) {
 			o.ValueFormatter = label
+			o.XAxis.Show = charts.Ptr(false) // each bar has its figure
 			for i := range o.SeriesList {
 				o.SeriesList[i].Label.Show = charts.Ptr(true)
 				o.SeriesList[i].Label.ValueFormatter = label
