@@ -360,10 +360,10 @@ func TestImport_AdnanhRequestsDoWhatTheyDid(t *testing.T) {
 	slots := make(chan struct{}, 8)
 	for name, list := range byHook {
 		all.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
 			for _, i := range list {
-				slots <- struct{}{}
 				results[i] = p.check(&cases[i], name, keys[i])
-				<-slots
 			}
 		})
 	}
