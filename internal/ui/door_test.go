@@ -10,7 +10,7 @@ import (
 // every page and action there is; {id} of no delivery or job.
 var (
 	allPages = []string{
-		"/", "/deliveries", "/jobs", "/hooks", "/hooks/site", "/rejected", "/config", "/audit", "/nothing",
+		"/", "/deliveries", "/jobs", "/hooks", "/hooks/site", "/bench", "/rejected", "/config", "/audit", "/nothing",
 		"/deliveries/019c0000-0000-7000-8000-000000000000", "/deliveries/x/replay", "/deliveries/x/body", "/jobs/x", "/jobs/x/output",
 	}
 	allActions = []string{

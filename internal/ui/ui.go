@@ -101,6 +101,8 @@ func (u *UI) routes() *http.ServeMux {
 	change("/hooks/{hook}/resume", "resume", u.pausing(false))
 	change("/hooks/{hook}/rules/{rule}/pause", "pause", u.pausing(true))
 	change("/hooks/{hook}/rules/{rule}/resume", "resume", u.pausing(false))
+	see("/bench", u.bench)
+	mux.Handle("POST /bench", u.tried(u.bench))
 	see("/rejected", u.rejected)
 	see("/audit", u.auditLog)
 	see("/config", u.config)
@@ -163,6 +165,18 @@ func (u *UI) seen(h pageHandler) http.Handler {
 		if shown != nil { // nil: it was answered
 			u.render(w, r, s, shown)
 		}
+	})
+}
+
+// tried serves a form that is posted for its size and changes nothing.
+func (u *UI) tried(h pageHandler) http.Handler {
+	page := u.seen(h)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s := u.sessions.of(r); s != nil && (!s.owns(r.PostFormValue("csrf")) || !s.Scope.Has(admin.ScopeRun)) {
+			u.fail(w, r, s, errForm)
+			return
+		}
+		page.ServeHTTP(w, r)
 	})
 }
 

@@ -116,3 +116,31 @@ func TestSessions_LinkWorksOnceAndNotForever(t *testing.T) {
 		t.Errorf("%d links are kept", len(s.links))
 	}
 }
+
+func TestParseRequest_TakesWhatPeoplePaste(t *testing.T) {
+	for _, tt := range []struct{ what, text, method, url, header, body, wrong string }{
+		{"as on the wire", "POST /github?a=b HTTP/1.1\nX-GitHub-Event: push\n\n{\"a\":1}\n\nmore", "POST", "/github?a=b", "push", "{\"a\":1}\n\nmore", ""},
+		{"without headers", "GET /x", "GET", "/x", "", "", ""},
+		{"as explain takes it", `{"method":"PUT","url":"/y","headers":{"X-GitHub-Event":"ping"},"body":"b"}`, "PUT", "/y", "ping", "b", ""},
+		{"only a body", `hello`, "", "", "", "", "begins with a line"},
+		{"a header without a colon", "POST /x\nnonsense\n\n", "", "", "", "", "no colon"},
+		{"another JSON", `{"ref":"refs/heads/main"}`, "", "", "", "", "ref"},
+	} {
+		t.Run(tt.what, func(t *testing.T) {
+			f, err := parseRequest(tt.text)
+			if tt.wrong != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.wrong) {
+					t.Errorf("%v, want %q in it", err, tt.wrong)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			header := strings.Join(f.Headers["X-GitHub-Event"], ",")
+			if f.Method != tt.method || f.URL != tt.url || header != tt.header || *f.Body != tt.body {
+				t.Errorf("%+v with %q", f, *f.Body)
+			}
+		})
+	}
+}

@@ -49,8 +49,8 @@ func TestBrowser_WalksEveryScreenAndAction(t *testing.T) {
 	b.sees("#list", "issues")
 	b.sees("#list", "1 rule not evaluated")
 	b.check()
-	b.must(chromedp.Do(b.ctx, chromedp.SetValue(`select[name="outcome"]`, "ignored")))
-	b.must(chromedp.Do(b.ctx, chromedp.Evaluate[chromedp.Void](`document.querySelector('select[name="outcome"]').dispatchEvent(new Event("change", {bubbles: true}))`)))
+	b.scripted()
+	b.must(chromedp.Do(b.ctx, chromedp.Evaluate[chromedp.Void](`{const s = document.querySelector('select[name="outcome"]'); s.value = "ignored"; s.dispatchEvent(new Event("change", {bubbles: true}))}`)))
 	b.waitFor("the filter to be in the address", `location.search === "?outcome=ignored" && !document.querySelector("#list").textContent.includes("deploy")`)
 	b.goTo("/deliveries?event=nothing-like-it")
 	b.sees(".empty", "No delivery is like that")
@@ -87,6 +87,17 @@ func TestBrowser_WalksEveryScreenAndAction(t *testing.T) {
 	b.click(".confirm button")
 	b.sees(".said", "told to stop")
 	b.sees(".facts .st", "cancelled")
+
+	b.goTo("/deliveries/" + pushed.Delivery)
+	b.click(`.rule.is-match a.try`)
+	b.sees("#bench-result", "with this condition")
+	b.sees("#bench-result", `"Hello-World"`)
+	b.check()
+	b.types("#match", `event == "pull"`)
+	b.sees("#bench-result", "no match")
+	b.types("#match", `evnt == "pull"`)
+	b.sees("#bench-result mark", "evnt")
+	b.check()
 
 	b.goTo("/jobs?state=scheduled")
 	b.sees("#list", "retried")
@@ -187,6 +198,11 @@ func TestBrowser_WorksWithoutScripts(t *testing.T) {
 	b.goTo("/config")
 	b.click(".head form button")
 	shows("Nothing has changed on disk")
+	b.goTo("/bench?delivery=" + pushed.Delivery + "&rule=site/deploy")
+	shows("with this condition")
+	b.must(chromedp.Do(b.ctx, chromedp.SetValue(`textarea[name="match"]`, `event == "pull"`)))
+	b.click("form.bench button.primary")
+	shows("no match")
 	for _, path := range []string{"/jobs", "/hooks", "/rejected", "/audit"} {
 		b.goTo(path)
 		shows("<table")
@@ -226,6 +242,13 @@ func (b *tab) check() {
 			b.t.Errorf("%s, %s: %s", b.location(), scheme, found)
 		}
 	}
+}
+
+// types puts a text in the place of what a field has, as somebody does who types.
+func (b *tab) types(selector, text string) {
+	b.t.Helper()
+	b.scripted()
+	b.must(chromedp.Do(b.ctx, chromedp.Evaluate[chromedp.Void](`document.querySelector(`+quoted(selector)+`).select()`), chromedp.SendKeys(selector, text)))
 }
 
 func (b *tab) scheme(name string) {

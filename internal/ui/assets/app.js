@@ -31,6 +31,10 @@
   }
   addEventListener("pageshow", () => { for (const f of all("form[data-auto] :disabled")) f.disabled = false; });
 
+  for (const f of all("[data-submit]")) f.addEventListener("change", () => {
+    HTMLFormElement.prototype.submit.call(f.form); // the whole page: the form itself changes with what is picked
+  });
+
   // Copying.
   if (navigator.clipboard) for (const el of all("[data-copy]")) {
     const b = doc.createElement("button");
