@@ -62,6 +62,8 @@ var parameterHelp = map[string]object{
 	"delivery": {"description": "Id of the delivery.", "schema": object{"type": "string", "format": "uuid"}},
 	"state":    {"description": "State of a job.", "schema": object{"$ref": "#/components/schemas/State"}},
 	"outcome":  {"description": "What became of the delivery.", "schema": object{"type": "string", "enum": []any{"accepted", "ignored", "duplicate"}}},
+	"match":    {"description": "Only those for which the condition holds: match of a rule, with the same names.", "schema": object{"type": "string"}},
+	"grep":     {"description": "Only those with the text in the body, or in a line \"Name: value\" of the headers.", "schema": object{"type": "string"}},
 	"since":    {"description": "Not before: RFC 3339, or how long ago, such as 90s, 24h or 7d.", "schema": object{"type": "string"}},
 	"until":    {"description": "Before; as since.", "schema": object{"type": "string"}},
 	"limit":    {"description": "How many at most.", "schema": object{"type": "integer", "minimum": 1, "maximum": MaxLimit, "default": DefaultLimit}},

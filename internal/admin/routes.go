@@ -50,7 +50,7 @@ func (a *api) reads() []route {
 		return route{"GET", path, ScopeRead, summary, query, nil, one(http.StatusOK, mediaStream, events), a.streaming(query, serve)}
 	}
 	return []route{
-		read("deliveries", "List deliveries, newest first. match is a condition with the names that rules have, grep a text in the body or a line of the headers; with them a page may be short before the end: the Link header says where to go on.", deliveryFilters, jsonOf([]Delivery{}), a.deliveries),
+		read("deliveries", "List deliveries, newest first. With match or grep a page may be short before the end: the Link header says where to go on.", deliveryFilters, jsonOf([]Delivery{}), a.deliveries),
 		read("deliveries/{id}", "Show a delivery with everything but its body.", nil, jsonOf(DeliveryDetail{}), a.delivery),
 		read("deliveries/{id}/body", "The body of a delivery, exactly as it arrived.", nil, one(http.StatusOK, mediaBytes, nil), a.deliveryBody),
 		read("jobs", "List jobs, newest first.", jobFilters, jsonOf([]Job{}), a.jobs),
