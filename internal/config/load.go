@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -173,7 +174,10 @@ func (l *loader) parse(name string, data []byte, readable bool) *yaml.Node {
 	if err != nil {
 		pos, message := yamlError(name, err)
 		pos.Line = min(pos.Line, len(src.lines))
-		l.d.Errorf(pos, "%s", message)
+		problem := l.d.Errorf(pos, "%s", message)
+		if pos.Line > 0 && bareReference.MatchString(src.lines[pos.Line-1]) {
+			problem.Hint(`inside […] and {…} a ${…} needs quotes: ["${NAME}", "${file:…}"]`)
+		}
 		return nil
 	}
 	if len(documents) > 1 {
@@ -230,6 +234,10 @@ func garbled(name string, data []byte) (pos Pos, message string) {
 	}
 	return Pos{}, ""
 }
+
+// bareReference is a reference without quotes inside brackets, where its braces end the value for
+// YAML.
+var bareReference = regexp.MustCompile(`[\[,]\s*\$\{|(^|[^$])\{[^"'{}]*\$\{`)
 
 func documents(data []byte) ([]*yaml.Node, error) {
 	var out []*yaml.Node
