@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -57,6 +58,13 @@ func readSpec(t *testing.T, d *door) (s spec) {
 	return s
 }
 
+// noPages is a web UI without a page, for the routes that there are with one.
+type noPages struct{ http.Handler }
+
+func (noPages) LoginLink(Visitor) (string, time.Time) { return "/login", noon }
+
+func withPages(Door) Pages { return noPages{http.NotFoundHandler()} }
+
 // promised are the routes that outsiders were told of.
 var promised = []string{
 	"GET deliveries", "GET deliveries/{id}", "GET deliveries/{id}/body", "POST deliveries/{id}/replay", "POST replays", "GET replays/{id}",
@@ -66,8 +74,8 @@ var promised = []string{
 }
 
 func TestOpenAPI_HasEveryRouteThatThereIsAndNoOther(t *testing.T) {
-	s := readSpec(t, open(t, sample(), Options{}))
-	a := &api{backend: sample(), feed: NewFeed()}
+	s := readSpec(t, open(t, sample(), Options{Pages: withPages}))
+	a := &api{backend: sample(), feed: NewFeed(), pages: noPages{}}
 	var routed, documented []string
 	for _, r := range a.table() {
 		routed = append(routed, r.method+" "+prefix+r.path)
@@ -125,7 +133,7 @@ func plenty() *fake {
 
 func TestOpenAPI_TheAnswersAreAsItSays(t *testing.T) {
 	f := NewFeed()
-	d := open(t, plenty(), Options{Feed: f})
+	d := open(t, plenty(), Options{Feed: f, Pages: withPages})
 	s := readSpec(t, d)
 	c := checker{t: t, schemas: s.Components.Schemas}
 	bodies := map[string]string{
@@ -138,7 +146,7 @@ func TestOpenAPI_TheAnswersAreAsItSays(t *testing.T) {
 		"POST jobs/" + id(11) + "/retry", "POST jobs/" + id(11) + "/cancel", "POST deliveries/" + id(1) + "/replay",
 		"POST deliveries/" + id(1) + "/replay/failed", "POST deliveries/" + id(1) + "/replay/missing", "POST hooks/site/pause",
 		"POST hooks/site/resume", "POST hooks/site/rules/deploy/pause", "POST hooks/site/rules/deploy/resume", "POST hooks/nope/pause",
-		"POST explain", "POST replays", "POST replays/" + id(60) + "/cancel", "POST reload",
+		"POST explain", "POST replays", "POST replays/" + id(60) + "/cancel", "POST reload", "POST login-links",
 	} {
 		method, rest, ok := strings.Cut(path, " ")
 		if !ok {
@@ -184,7 +192,7 @@ func TestOpenAPI_TheEventsAreAsItSays(t *testing.T) {
 }
 
 func TestOpenAPI_TheDocumentInTheDocsIsTheOneThatIsServed(t *testing.T) {
-	a := &api{backend: sample(), feed: NewFeed()}
+	a := &api{backend: sample(), feed: NewFeed(), pages: noPages{}}
 	text, err := json.MarshalIndent(openAPI(a.table()), "", "  ")
 	if err != nil {
 		t.Fatal(err)
@@ -207,7 +215,7 @@ func TestOpenAPI_TheDocumentInTheDocsIsTheOneThatIsServed(t *testing.T) {
 
 // TestDocs_ListEveryRoute holds the table of docs/api.md against the routes.
 func TestDocs_ListEveryRoute(t *testing.T) {
-	a := &api{backend: sample(), feed: NewFeed()}
+	a := &api{backend: sample(), feed: NewFeed(), pages: noPages{}}
 	var want []string
 	for _, r := range a.table() {
 		want = append(want, fmt.Sprintf("| `%s %s` | %s | %s |", r.method, r.path, r.scope, r.summary))
