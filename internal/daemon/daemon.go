@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -313,6 +314,7 @@ func (d *Daemon) Run(ctx, quick context.Context) error {
 	pool := make(chan error, 1)
 	go func() { pool <- d.pool.Run(fetch, work) }()
 	d.notifyReady()
+	background.Go(debug.FreeOSMemory) // what the start needed and the daemon does not
 	d.log.Info("ready", "deliveries", d.Addr().String(), "admin", d.AdminAddr().String(), "hooks", len(d.hooks().Hooks()), "digest", d.config.Load().File.Digest, "store", d.booted.Store, "workers", d.booted.Workers)
 
 	d.keepLastGood()

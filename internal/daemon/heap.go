@@ -5,7 +5,7 @@ package daemon
 // heap has doubled, would run for each of the few hundred deliveries that fit: a sixth of the
 // processor under load. The bytes are never written, so the system gives no memory for them;
 // what is paid is that the heap may grow by as much again between two runs.
-const heapFloor = 16 << 20
+const heapFloor = 8 << 20
 
 // raiseHeapFloor returns what must be kept alive for as long as the floor is to hold.
 func raiseHeapFloor() []byte { return make([]byte, heapFloor) }

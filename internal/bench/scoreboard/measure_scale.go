@@ -202,6 +202,7 @@ func measureMemory(ctx context.Context, l *lab, b *board) error {
 	}
 	time.Sleep(2 * time.Second)
 	b.atMost("memory (RSS) when idle", p.memory("VmRSS"), 30, "%.1f MB")
+	b.fact("of it the daemon's own, and pages of the program's file", "%.1f MB, %.1f MB", p.memory("RssAnon"), p.memory("RssFile"))
 	total := pick(0, l.short, 100_000, 1_000_000)
 	sent, samples := 0, []float64{}
 	for sent < total {
