@@ -14,11 +14,8 @@ import (
 	"sync"
 )
 
-// The script is htmx (0BSD, assets/htmx.LICENSE), copied as it is from its package by
-//
-//	npm pack htmx.org@2.0.11 && tar xzf htmx.org-2.0.11.tgz && cp package/dist/htmx.min.js package/LICENSE …
-//
-// as docs/development.md has it; everything else in assets is ours.
+// htmx.min.js is htmx (0BSD, assets/htmx.LICENSE), copied as it is from its package as
+// docs/development.md says; everything else in assets is ours.
 //
 //go:embed assets/app.css assets/app.js assets/htmx.min.js assets/icon.svg
 var assetFiles embed.FS

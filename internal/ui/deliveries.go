@@ -2,10 +2,13 @@ package ui
 
 import (
 	"context"
+	"errors"
 	"html/template"
 	"net/http"
+	"strings"
 	"time"
 
+	"github.com/tenterhook/tenterhook/internal/admin"
 	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/store"
 )
@@ -22,6 +25,9 @@ type deliveriesData struct {
 	Query    string // the filter, for what arrives while one reads
 	Now      time.Time
 	Sample   string
+	Looked   int    // deliveries that were looked into
+	Failed   int    // of these, those for which the condition could not be evaluated
+	Failure  string // why, of the first
 }
 
 // deliveryRow is a delivery in a list, with what its rules decided in words.
@@ -41,27 +47,45 @@ func (u *UI) deliveries(r *http.Request, v *visit) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := u.backend.Deliveries(ctx, s)
+	found, err := u.find(ctx, &f, s)
 	if err != nil {
 		return nil, err
 	}
-	data := deliveriesData{Filter: f, States: job.States, Outcomes: []job.Outcome{job.Accepted, job.Ignored}, Query: f.values().Encode(), Now: v.now}
+	data := deliveriesData{Filter: f, Looked: found.Scanned, Failed: found.Failed, Failure: found.Failure, States: job.States, Outcomes: []job.Outcome{job.Accepted, job.Ignored}, Query: f.values().Encode(), Now: v.now}
 	for _, h := range u.backend.Hooks() {
 		data.Hooks = append(data.Hooks, h.Name)
 	}
 	if len(data.Hooks) > 0 {
 		data.Sample = data.Hooks[0]
 	}
-	if data.Rows, err = u.rows(ctx, found); err != nil {
+	if data.Rows, err = u.rows(ctx, found.Deliveries); err != nil {
 		return nil, err
 	}
-	if len(found) == pageRows {
-		data.Next = f.next("/deliveries", found[len(found)-1].ID, s)
+	if found.Next != "" {
+		data.Next = f.next("/deliveries", found.Next, s)
 	}
 	if f.cursor != "" {
 		data.Newest = "/deliveries?" + data.Query
 	}
 	return &view{name: "deliveries", title: "Deliveries", nav: "deliveries", data: data}, nil
+}
+
+// find lists deliveries, or looks into them for as long as somebody waits for a page.
+func (u *UI) find(ctx context.Context, f *filter, s store.Filter) (admin.Found, error) {
+	if f.Searches() {
+		found, err := u.backend.Search(ctx, s, admin.Search{Match: f.Match, Grep: f.Grep})
+		var bad *admin.MatchError
+		if errors.As(err, &bad) {
+			return found, &told{http.StatusBadRequest, "The condition cannot be compiled: " + bad.Message + ".", strings.Join(bad.Hints, "; ")}
+		}
+		return found, err
+	}
+	list, err := u.backend.Deliveries(ctx, s)
+	found := admin.Found{Deliveries: list}
+	if len(list) == pageRows {
+		found.Next = list[len(list)-1].ID
+	}
+	return found, err
 }
 
 // rows adds to deliveries the states of their jobs.

@@ -17,6 +17,7 @@ const pageRows = 50
 // filter is what a list is narrowed to, as its form and its URL have it.
 type filter struct {
 	Hook, Rule, Event, State, Outcome, Since, Until string
+	Match, Grep                                     string // of deliveries: what is looked for in them
 	cursor                                          string
 }
 
@@ -25,7 +26,7 @@ type filter struct {
 func readFilter(q url.Values, now time.Time) (filter, store.Filter, error) {
 	f := filter{
 		Hook: q.Get("hook"), Rule: q.Get("rule"), Event: q.Get("event"), State: q.Get("state"),
-		Outcome: q.Get("outcome"), Since: q.Get("since"), Until: q.Get("until"), cursor: q.Get("cursor"),
+		Outcome: q.Get("outcome"), Since: q.Get("since"), Until: q.Get("until"), Match: q.Get("match"), Grep: q.Get("grep"), cursor: q.Get("cursor"),
 	}
 	s := store.Filter{
 		Hook: f.Hook, Rule: f.Rule, Event: f.Event, State: job.State(f.State), Outcome: job.Outcome(f.Outcome),
@@ -58,11 +59,15 @@ func isID(s string) bool {
 // Any reports whether the list is narrowed at all.
 func (f filter) Any() bool { f.cursor = ""; return f != filter{} }
 
+// Searches reports whether deliveries are looked into, which takes its time.
+func (f filter) Searches() bool { return f.Match != "" || f.Grep != "" }
+
 // values is the filter as a query.
 func (f filter) values() url.Values {
 	q := url.Values{}
 	for name, value := range map[string]string{
 		"hook": f.Hook, "rule": f.Rule, "event": f.Event, "state": f.State, "outcome": f.Outcome, "since": f.Since, "until": f.Until,
+		"match": f.Match, "grep": f.Grep,
 	} {
 		if value != "" {
 			q.Set(name, value)

@@ -69,7 +69,7 @@ func TestBrowser_MovesByKeys(t *testing.T) {
 		t.Errorf("after j j k the focus is in row %d", row)
 	}
 	b.key("/")
-	if name := value[string](b, `document.activeElement.name`); name != "event" {
+	if name := value[string](b, `document.activeElement.name`); name != "match" {
 		t.Errorf("after / the focus is in %q", name)
 	}
 	b.key("j?") // text, in a field

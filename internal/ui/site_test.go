@@ -75,7 +75,11 @@ type site struct {
 // serve runs the daemon on a configuration until the test ends.
 func serve(t *testing.T, hooks string) *site {
 	t.Helper()
-	dir := t.TempDir()
+	dir, err := os.MkdirTemp("", "site")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	s := &site{t: t, dir: dir}
 	s.configure(hooks)
 	d, err := daemon.New(t.Context(), daemon.Options{

@@ -1,6 +1,7 @@
 package ui_test
 
 import (
+	"net/url"
 	"os"
 	"strings"
 	"testing"
@@ -54,6 +55,13 @@ func TestBrowser_WalksEveryScreenAndAction(t *testing.T) {
 	b.waitFor("the filter to be in the address", `location.search === "?outcome=ignored" && !document.querySelector("#list").textContent.includes("deploy")`)
 	b.goTo("/deliveries?event=nothing-like-it")
 	b.sees(".empty", "No delivery is like that")
+	b.goTo("/deliveries?grep=Codertocat&match=" + url.QueryEscape(`event == "push" && payload.ref endsWith "main"`))
+	b.sees("#list", "deploy")
+	b.sees("main", "looked into")
+	b.check()
+	b.goTo("/deliveries?match=evnt")
+	b.sees("main", `did you mean "event"`)
+	b.forgive("400")
 	b.goTo("/deliveries?state=no-such-state")
 	b.sees("main", "State must be one of")
 	b.forgive("400")
