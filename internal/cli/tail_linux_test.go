@@ -137,6 +137,11 @@ func TestTail_IsAScreenUntilQ(t *testing.T) {
 	x.shows(t, enterScreen)
 	x.shows(t, "site/deploy")
 	x.shows(t, "q quits")
+	for deadline := time.Now().Add(20 * time.Second); !feed.Heard(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the screen does not listen")
+		}
+	}
 	feed.PublishJob(id(11), func(context.Context) (admin.Job, error) {
 		return admin.Job{ID: id(11), Hook: "site", Rule: "deploy", State: job.Failed, Reason: "exit status 77"}, nil
 	})

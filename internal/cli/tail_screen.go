@@ -99,7 +99,9 @@ func (c *jobsTailCmd) follow(ctx context.Context, client *admin.Client, events c
 			return ctx.Err()
 		}
 	}
-	last := ""
+	// An id that nobody knows is answered with "missed": what changed before the stream was open is
+	// read then.
+	last := "none"
 	for ctx.Err() == nil {
 		err := client.Events(ctx, []string{admin.EventJob}, last, func(e admin.Event) error {
 			if e.ID != "" {
