@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -174,10 +173,7 @@ func (l *loader) parse(name string, data []byte, readable bool) *yaml.Node {
 	if err != nil {
 		pos, message := yamlError(name, err)
 		pos.Line = min(pos.Line, len(src.lines))
-		problem := l.d.Errorf(pos, "%s", message)
-		if pos.Line > 0 && bareReference.MatchString(src.lines[pos.Line-1]) {
-			problem.Hint(`inside […] and {…} a ${…} needs quotes: ["${NAME}", "${file:…}"]`)
-		}
+		l.d.Errorf(pos, "%s", message)
 		return nil
 	}
 	if len(documents) > 1 {
@@ -235,11 +231,27 @@ func garbled(name string, data []byte) (pos Pos, message string) {
 	return Pos{}, ""
 }
 
-// bareReference is a reference without quotes inside brackets, where its braces end the value for
-// YAML.
-var bareReference = regexp.MustCompile(`[\[,]\s*\$\{|(^|[^$])\{[^"'{}]*\$\{`)
-
+// documents parses the first two documents there are.
 func documents(data []byte) ([]*yaml.Node, error) {
+	found, err := parseYAML(data)
+	if err == nil {
+		return found, nil
+	}
+	again := shielded(data)
+	if again == nil {
+		return nil, err
+	}
+	found, failed := parseYAML(again)
+	if failed != nil {
+		return nil, err // of what people wrote
+	}
+	for _, document := range found {
+		restore(document)
+	}
+	return found, nil
+}
+
+func parseYAML(data []byte) ([]*yaml.Node, error) {
 	var out []*yaml.Node
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	for len(out) < 2 {

@@ -56,3 +56,21 @@ func TestLoad_SaysWhatIsWrongWithEachBadFile(t *testing.T) {
 		})
 	}
 }
+
+// TestLoad_TakesTheLanguageAsPeopleWriteIt loads a file with references between brackets, a name of
+// pushes that the hook gives its own meaning, and an expression that YAML would cut at a comment.
+func TestLoad_TakesTheLanguageAsPeopleWriteIt(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "hooks.yaml"), read(t, "testdata/fuller.yaml"))
+	write(t, filepath.Join(dir, "new"), secret)
+	loaded, diagnostics := daemon.Load(config.Options{Path: filepath.Join(dir, "hooks.yaml"), Environ: []string{
+		"HOME=/root", "GITHUB_OLD_SECRET=" + secret + "2", "SLACK_URL=https://hooks.slack.com/services/x", "CHAT_TOKEN=" + secret,
+	}}, false)
+	if diagnostics.Err() != nil {
+		t.Fatal(diagnostics.Err())
+	}
+	site := loaded.Hooks.Hook("site")
+	if site.SecretCount() != 2 || len(site.Rules) != 2 {
+		t.Errorf("%d secrets, %d rules", site.SecretCount(), len(site.Rules))
+	}
+}

@@ -185,7 +185,7 @@ func (c *sourceChecker) member(n *ast.MemberNode, defined []string) {
 }
 
 func (c *sourceChecker) unary(n *ast.UnaryNode) {
-	operand := kindOfNode(n.Node)
+	operand := kindsIn(c.scope).of(n.Node)
 	isNot := n.Operator == "!" || n.Operator == "not"
 	switch {
 	case operand == unknown || operand == null && isNot:
@@ -198,7 +198,7 @@ func (c *sourceChecker) unary(n *ast.UnaryNode) {
 
 // binary refuses operations on kinds that are known and can never work, or never be true.
 func (c *sourceChecker) binary(n *ast.BinaryNode) {
-	left, right := kindOfNode(n.Left), kindOfNode(n.Right)
+	left, right := kindsIn(c.scope).of(n.Left), kindsIn(c.scope).of(n.Right)
 	wrong := func(format string, a ...any) { c.fail(n, fmt.Sprintf(format, a...)) }
 	switch n.Operator {
 	case "&&", "||", "and", "or":

@@ -103,7 +103,7 @@ func CompileMatch(src string, s Scope) (*Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	if other := otherThanCondition(p.root); other != "" {
+	if other := otherThanCondition(p.root, s); other != "" {
 		return nil, &Error{
 			Width: len(src), Message: "a match is a condition, true or false; this is " + other,
 			Hints: []string{`compare it with something, such as == "main"`},
@@ -113,9 +113,9 @@ func CompileMatch(src string, s Scope) (*Program, error) {
 }
 
 // otherThanCondition says what an expression is that can be no condition, or "".
-func otherThanCondition(n ast.Node) string {
+func otherThanCondition(n ast.Node, scope Scope) string {
 	n = body(n)
-	if kind := kindOfNode(n); kind != unknown && kind != condition {
+	if kind := kindsIn(scope).of(n); kind != unknown && kind != condition {
 		return kind.article()
 	}
 	if operation, ok := n.(*ast.BinaryNode); ok && operation.Operator != "??" && !isCondition(operation.Operator) {

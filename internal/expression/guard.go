@@ -29,11 +29,7 @@ type site struct {
 type sites map[site]ast.Node
 
 func newGuard(s Scope, trace *explanation) *guard {
-	g := &guard{lets: map[string]bool{}, sites: sites{}, trace: trace, loop: -1}
-	for _, name := range s.Lets {
-		g.lets[name] = true
-	}
-	return g
+	return &guard{lets: kindsIn(s), sites: sites{}, trace: trace, loop: -1}
 }
 
 // rewrite returns what is to be run for n.
@@ -148,7 +144,7 @@ func (g *guard) identifier(n *ast.IdentifierNode) ast.Node {
 // condition is n where only true and false make sense; nil is false there.
 func (g *guard) condition(n ast.Node) ast.Node {
 	out := g.rewrite(n)
-	if kindOfNode(n) == condition {
+	if kinds(g.lets).of(n) == condition {
 		return out
 	}
 	g.sites[site{at: n.Location().From, condition: true}] = n

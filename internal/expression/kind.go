@@ -71,9 +71,21 @@ func sayKind(v any) string {
 	}
 }
 
-// kindOfNode is what an expression will come to, nil apart, where that is known before it is
+// kinds knows what expressions come to, but for these names: they are let: values.
+type kinds map[string]bool
+
+// kindsIn are those of a scope.
+func kindsIn(s Scope) kinds {
+	k := kinds{}
+	for _, name := range s.Lets {
+		k[name] = true
+	}
+	return k
+}
+
+// of is what an expression will come to, nil apart, where that is known before it is
 // evaluated.
-func kindOfNode(n ast.Node) kind {
+func (k kinds) of(n ast.Node) kind {
 	switch n := n.(type) {
 	case *ast.NilNode:
 		return null
@@ -88,14 +100,17 @@ func kindOfNode(n ast.Node) kind {
 	case *ast.MapNode:
 		return mapping
 	case *ast.IdentifierNode:
+		if k[n.Value] {
+			return unknown
+		}
 		return names[n.Value].kind
 	case *ast.UnaryNode:
 		if n.Operator == "!" || n.Operator == "not" {
 			return condition
 		}
-		return kindOfNode(n.Node)
+		return k.of(n.Node)
 	case *ast.BinaryNode:
-		return kindOfOperation(n)
+		return k.ofOperation(n)
 	case *ast.CallNode:
 		if callee, ok := n.Callee.(*ast.IdentifierNode); ok {
 			return functions[callee.Value].gives
@@ -103,18 +118,18 @@ func kindOfNode(n ast.Node) kind {
 	case *ast.BuiltinNode:
 		return loops[n.Name]
 	case *ast.MemberNode:
-		return kindOfMember(n)
+		return k.ofMember(n)
 	case *ast.ChainNode:
-		return kindOfNode(n.Node)
+		return k.of(n.Node)
 	case *ast.ConditionalNode:
-		return common(kindOfNode(n.Exp1), kindOfNode(n.Exp2))
+		return common(k.of(n.Exp1), k.of(n.Exp2))
 	case *ast.SequenceNode, *ast.VariableDeclaratorNode:
-		return kindOfNode(body(n))
+		return k.of(body(n))
 	}
 	return unknown
 }
 
-func kindOfMember(n *ast.MemberNode) kind {
+func (kinds) ofMember(n *ast.MemberNode) kind {
 	base, isName := n.Node.(*ast.IdentifierNode)
 	field, isText := n.Property.(*ast.StringNode)
 	if isName && isText {
@@ -123,11 +138,11 @@ func kindOfMember(n *ast.MemberNode) kind {
 	return unknown
 }
 
-func kindOfOperation(n *ast.BinaryNode) kind {
+func (k kinds) ofOperation(n *ast.BinaryNode) kind {
 	if isCondition(n.Operator) {
 		return condition
 	}
-	left, right := kindOfNode(n.Left), kindOfNode(n.Right)
+	left, right := k.of(n.Left), k.of(n.Right)
 	switch n.Operator {
 	case "..":
 		return list

@@ -32,7 +32,7 @@ func CompileLets(sources []LetSource) (*Lets, []error) {
 		switch {
 		case i >= maxLets:
 			errs[i] = &Error{Message: fmt.Sprintf("more than %d values", maxLets), Width: 1}
-		case isTaken(s.Name) || slices.Contains(scope.Lets, s.Name):
+		case isTaken(s.Name) && !vocabulary[s.Name] || slices.Contains(scope.Lets, s.Name):
 			errs[i] = &Error{Message: fmt.Sprintf("%q already means something", s.Name), Hints: []string{"choose another name"}, Width: 1}
 		case !isIdentifier(s.Name):
 			errs[i] = &Error{Message: fmt.Sprintf("%q is not a name: letters, digits and _", s.Name), Width: 1}
@@ -45,6 +45,12 @@ func CompileLets(sources []LetSource) (*Lets, []error) {
 		}
 	}
 	return lets, errs
+}
+
+// vocabulary are the names of pushes. A hook may have its own notion of them, such as
+// sha: payload.release.target_commitish, and then that is what its rules mean.
+var vocabulary = map[string]bool{
+	"branch": true, "tag": true, "repo": true, "sha": true, "actor": true, "changed_files": true, "commits": true,
 }
 
 // isIdentifier reports whether people may define the name; words of the language are not.

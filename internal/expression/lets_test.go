@@ -139,3 +139,24 @@ func TestLets_HaveTheirOwnBudget(t *testing.T) {
 		t.Error("the error was forgotten")
 	}
 }
+
+func TestCompileLets_MayGiveTheNamesOfPushesAnotherMeaning(t *testing.T) {
+	lets, errs := CompileLets([]LetSource{{"sha", "payload.after"}, {"tag", `7`}, {"branch", `branch + "!"`}})
+	for _, err := range errs {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	scope := Scope{Lets: []string{"sha", "tag", "branch"}}
+	for src, want := range map[string]bool{`sha == "abc"`: true, `tag > 5`: true, `branch == "main!"`: true, `repo == "acme/site"`: true} {
+		p, err := CompileMatch(src, scope)
+		if err != nil {
+			t.Errorf("%s: %v", src, err)
+			continue
+		}
+		in := &Input{Request: &request.Request{Body: []byte(`{"after":"abc"}`)}, Lets: lets, Git: func() GitFacts { return GitFacts{Branch: "main", SHA: "other", Repo: "acme/site"} }}
+		if got, err := p.Bool(in); err != nil || got != want {
+			t.Errorf("%s is %v, %v", src, got, err)
+		}
+	}
+}
