@@ -22,7 +22,7 @@ var mayImport = map[string][]string{
 	"internal/cli":             {"internal/migrate", "internal/migrate/adnanh", "internal/migrate/webhookd", "internal/doctor", "internal/backtest", "internal/daemon", "internal/hooktest", "internal/admin", "internal/hook", "internal/provider", "internal/verify", "internal/request", "internal/config", "internal/job", "internal/store", "internal/store/sqlite", "internal/store/postgres", "internal/search"},
 	"internal/doctor":          {"internal/daemon", "internal/hook", "internal/launch", "internal/config", "internal/store/sqlite", "internal/store/postgres"},
 	"internal/daemon":          {"internal/backtest", "internal/crashpoint", "internal/hooktest", "internal/admin", "internal/ui", "internal/series", "internal/ingress", "internal/worker", "internal/hook", "internal/action", "internal/launch", "internal/config", "internal/job", "internal/store", "internal/store/sqlite", "internal/store/postgres", "internal/search"},
-	"internal/ui":              {"internal/admin", "internal/hook", "internal/request", "internal/series", "internal/job", "internal/store"},
+	"internal/ui":              {"internal/admin", "internal/backtest", "internal/hook", "internal/request", "internal/series", "internal/job", "internal/store"},
 	"internal/ingress":         {"internal/crashpoint", "internal/hook", "internal/request", "internal/job", "internal/store"},
 	"internal/worker":          {"internal/crashpoint", "internal/action", "internal/job", "internal/store"},
 	"internal/admin":           {"internal/hook", "internal/request", "internal/config", "internal/job", "internal/store"},

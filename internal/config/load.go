@@ -23,6 +23,9 @@ type Options struct {
 	Environ   []string          // NAME=value; what references and TENTERHOOK_… variables are read from
 	Overrides map[string]string // from flags: "server.listen" → value
 	Snapshot  *Snapshot         // read instead of the files, when set
+	// Only are the files that references may name; nil: any. For a source of somebody who may not
+	// read whatever this process may.
+	Only []string
 }
 
 // File is a whole configuration, layers merged.
@@ -50,6 +53,7 @@ type loader struct {
 	contents map[string]content
 	watched  map[string]bool
 	snapshot *Snapshot // to read instead of the files; nil
+	only     []string  // that references may name; nil: any
 	taken    Snapshot  // what is read
 	files    []string
 	digest   []byte // what Digest is made of
@@ -97,7 +101,7 @@ func newLoader(o Options) *loader {
 	l := &loader{
 		dir: dir, environ: map[string]string{}, origin: map[*yaml.Node]*source{}, hidden: map[string]bool{},
 		contents: map[string]content{}, watched: map[string]bool{},
-		snapshot: o.Snapshot, taken: Snapshot{Files: map[string]string{}, Included: map[string][]string{}},
+		snapshot: o.Snapshot, only: o.Only, taken: Snapshot{Files: map[string]string{}, Included: map[string][]string{}},
 		d: &Diagnostics{sources: map[string]*source{}, name: o.Path},
 	}
 	l.d.mask = l.maskedText

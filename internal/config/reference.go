@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -188,6 +189,9 @@ func (l *loader) content(path string) (value, problem string) {
 	l.watch(path)
 	if seen, ok := l.contents[path]; ok {
 		return seen.value, seen.problem
+	}
+	if l.only != nil && !slices.Contains(l.only, path) {
+		return "", fmt.Sprintf("%s is not a file that the running configuration reads", path)
 	}
 	data, info, err := readRegular(path, maxReferenced)
 	value = strings.TrimSuffix(string(data), "\n")

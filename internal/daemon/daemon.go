@@ -63,6 +63,7 @@ type Daemon struct {
 	store   opened
 	pool    *worker.Pool
 	paused  pauses
+	trying  sync.Mutex // held while a candidate is tried
 	feed    *admin.Feed
 	rejects *ingress.Rejects
 	replays replays

@@ -10,7 +10,7 @@ import (
 // every page and action there is; {id} of no delivery or job.
 var (
 	allPages = []string{
-		"/", "/deliveries", "/jobs", "/hooks", "/hooks/site", "/bench", "/rejected", "/config", "/audit", "/nothing",
+		"/", "/deliveries", "/jobs", "/hooks", "/hooks/site", "/bench", "/rejected", "/config", "/config/plan", "/audit", "/nothing",
 		"/deliveries/019c0000-0000-7000-8000-000000000000", "/deliveries/x/replay", "/deliveries/x/body", "/jobs/x", "/jobs/x/output",
 	}
 	allActions = []string{
@@ -155,6 +155,33 @@ func TestLogin_ByLinkOnceAndByToken(t *testing.T) {
 	}
 	if p := second.do("GET", "/", nil); p.StatusCode != http.StatusSeeOther {
 		t.Errorf("logged out: %d", p.StatusCode)
+	}
+}
+
+func TestSessions_ReachAsFarAsTheirToken(t *testing.T) {
+	s := serve(t, hooks)
+	board := s.visitor()
+	if p := board.do("POST", "/login", url.Values{"token": {boardToken}}); p.StatusCode != http.StatusSeeOther {
+		t.Fatalf("log in: %d", p.StatusCode)
+	}
+	csrf := csrfField.FindStringSubmatch(board.do("GET", "/", nil).body)[1] // of the button to log out
+	for _, path := range allActions {
+		want := http.StatusForbidden
+		if path == "/logout" {
+			continue
+		}
+		if p := board.do("POST", path, url.Values{"csrf": {csrf}}); p.StatusCode != want {
+			t.Errorf("POST %s with a session that may read: %d", path, p.StatusCode)
+		}
+	}
+	if p := board.do("GET", "/config/plan", nil); p.StatusCode != http.StatusForbidden {
+		t.Errorf("GET /config/plan: %d", p.StatusCode)
+	}
+	for _, path := range []string{"/", "/hooks/site", "/config", "/jobs"} {
+		p := board.do("GET", path, nil)
+		if p.StatusCode != http.StatusOK || strings.Contains(p.body, ">Pause<") || strings.Contains(p.body, "Reload now") {
+			t.Errorf("GET %s: %d, with buttons that do nothing", path, p.StatusCode)
+		}
 	}
 }
 

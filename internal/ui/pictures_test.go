@@ -78,6 +78,14 @@ func TestPictures_ForTheDocumentation(t *testing.T) {
 		b.picture(dir, shot.name, shot.path, 1200, 780, "light")
 		b.picture(dir, shot.name+"-phone", shot.path, 390, 780, "dark")
 	}
+	content, err := os.ReadFile(filepath.Join(s.dir, "hooks.yaml"))
+	b.must(err)
+	b.picture(dir, "backtest", "/config/plan", 1200, 780, "light") // to be at that size
+	b.must(chromedp.Do(b.ctx, chromedp.Evaluate[chromedp.Void](`document.querySelector("textarea").value = `+
+		quoted(strings.Replace(string(content), `payload.action == "published"`, `payload.action == "created"`, 1)))))
+	b.click(".wide-form button")
+	b.sees("table", "lost")
+	b.capture(dir, "backtest")
 	s.configure(strings.Replace(pictured, "event ==", "evnt ==", 1))
 	if _, err := s.client.Reload(t.Context()); err == nil {
 		t.Error("a broken configuration was taken up")
@@ -121,6 +129,12 @@ func (b *tab) picture(dir, name, path string, width, height int64, scheme string
 	b.goTo(path)
 	b.scripted()
 	b.must(chromedp.Do(b.ctx, chromedp.Sleep(300*time.Millisecond))) // for the words "live" and "1s ago"
+	b.capture(dir, name)
+}
+
+// capture writes what is seen.
+func (b *tab) capture(dir, name string) {
+	b.t.Helper()
 	png, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
 	b.must(err)
 	file := filepath.Join("..", "..", dir, "ui-"+name+".png")

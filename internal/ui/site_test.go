@@ -28,6 +28,8 @@ import (
 const (
 	secret = "0123456789abcdef0123456789abcdef"
 	token  = "token-0123456789abcdef0123456789"
+
+	boardToken = "board-0123456789abcdef0123456789" // of scope read
 )
 
 // hooks is what most tests run with: a rule that succeeds, one that does not match, one that
@@ -109,7 +111,7 @@ func serve(t *testing.T, hooks string) *site {
 // configure writes the file that the daemon reads.
 func (s *site) configure(hooks string) {
 	s.t.Helper()
-	content := fmt.Sprintf("server: {listen: '127.0.0.1:0', drain: 1s}\nadmin: {listen: '127.0.0.1:0', token: %s}\nstore: {url: 'sqlite:%s/t.db'}\nworkers: 4\n", token, s.dir) +
+	content := fmt.Sprintf("server: {listen: '127.0.0.1:0', drain: 1s}\nadmin: {listen: '127.0.0.1:0', token: %s, tokens: [{name: board, token: %s, scope: read}]}\nstore: {url: 'sqlite:%s/t.db'}\nworkers: 4\n", token, boardToken, s.dir) +
 		strings.ReplaceAll(hooks, "SECRET", secret)
 	if err := os.WriteFile(filepath.Join(s.dir, "hooks.yaml"), []byte(content), 0o600); err != nil {
 		s.t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/tenterhook/tenterhook/internal/admin"
+	"github.com/tenterhook/tenterhook/internal/backtest"
 	"github.com/tenterhook/tenterhook/internal/hook"
 	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/series"
@@ -38,6 +39,9 @@ type Backend interface {
 	// ExplainStored says what the rules in force make of a delivery. store.ErrNotFound: its hook
 	// is no longer configured.
 	ExplainStored(ctx context.Context, d *job.Delivery) (hook.Explanation, error)
+	// Backtest lets a candidate for the main file of the configuration decide on what is stored since then. With problems
+	// in it there is no report.
+	Backtest(ctx context.Context, candidate string, since time.Time) (*backtest.Report, []admin.Diagnostic, error)
 }
 
 // Options is what New needs beside its Backend.
@@ -102,10 +106,12 @@ func (u *UI) routes() *http.ServeMux {
 	change("/hooks/{hook}/rules/{rule}/pause", "pause", u.pausing(true))
 	change("/hooks/{hook}/rules/{rule}/resume", "resume", u.pausing(false))
 	see("/bench", u.bench)
-	mux.Handle("POST /bench", u.tried(u.bench))
+	mux.Handle("POST /bench", u.tried(admin.ScopeRun, u.bench))
 	see("/rejected", u.rejected)
 	see("/audit", u.auditLog)
 	see("/config", u.config)
+	mux.Handle("GET /config/plan", u.tried(admin.ScopeAdmin, u.plan))
+	mux.Handle("POST /config/plan", u.tried(admin.ScopeAdmin, u.tryPlan))
 	mux.Handle("POST /config/reload", u.changed(admin.ScopeAdmin, "reload", u.reload))
 	see("/", func(*http.Request, *visit) (*view, error) { return nil, store.ErrNotFound })
 	return mux
@@ -168,16 +174,24 @@ func (u *UI) seen(h pageHandler) http.Handler {
 	})
 }
 
-// tried serves a form that is posted for its size and changes nothing.
-func (u *UI) tried(h pageHandler) http.Handler {
+// tried serves a page of a scope, and a form that is posted for its size and changes nothing.
+func (u *UI) tried(needed admin.Scope, h pageHandler) http.Handler {
 	page := u.seen(h)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s := u.sessions.of(r); s != nil && (!s.owns(r.PostFormValue("csrf")) || !s.Scope.Has(admin.ScopeRun)) {
+		s := u.sessions.of(r)
+		switch {
+		case s != nil && !s.Scope.Has(needed):
+			u.fail(w, r, s, tooLittle(s, needed))
+		case s != nil && r.Method == http.MethodPost && !s.owns(r.PostFormValue("csrf")):
 			u.fail(w, r, s, errForm)
-			return
+		default:
+			page.ServeHTTP(w, r)
 		}
-		page.ServeHTTP(w, r)
 	})
+}
+
+func tooLittle(s *session, needed admin.Scope) error {
+	return &told{http.StatusForbidden, "Your login does not reach as far as this.", "It has the scope " + string(s.Scope) + "; this needs " + string(needed) + "."}
 }
 
 // changed serves an action: it wants a session of its scope and that session's own form, and becomes an entry
@@ -194,7 +208,7 @@ func (u *UI) changed(needed admin.Scope, action string, h changeHandler) http.Ha
 			return
 		}
 		if !s.Scope.Has(needed) {
-			u.fail(w, r, s, &told{http.StatusForbidden, "Your login is for reading only.", "It has the scope " + string(s.Scope) + "; this needs " + string(needed) + "."})
+			u.fail(w, r, s, tooLittle(s, needed))
 			return
 		}
 		to, said, err := h(r, &visit{session: s, w: w, now: u.now()})
