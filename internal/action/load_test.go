@@ -191,7 +191,7 @@ func TestCompile_RefusesRequestsThatCannotBeSent(t *testing.T) {
 		"signing with an empty secret": {"http: {url: 'https://a.example', sign: {scheme: standard, secret: ''}}", "1:67 the secret is empty"},
 		"signing with no secrets":      {"http: {url: 'https://a.example', sign: {scheme: standard, secret: []}}", "1:67 the list of secrets is empty"},
 		"signing with no base64":       {"http: {url: 'https://a.example', sign: {scheme: standard, secret: 'whsec_not base64 at all'}}", "1:67 the secret is not base64: a Standard Webhooks secret is whsec_ and base64, a public key whpk_ and base64"},
-		"signing with a public key":    {"http: {url: 'https://a.example', sign: {scheme: standard, secret: whpk_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYq=}}", "1:67 a public key (whpk_) can check signatures, but not make them"},
+		"signing with a public key":    {"http: {url: 'https://a.example', sign: {scheme: standard, secret: whpk_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYq=}}", "1:67 a public key can check signatures, but not make them"},
 		"an unknown key of signing":    {"http: {url: 'https://a.example', sign: {scheme: standard, secret: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw, tolerance: 5m}}", `1:107 unknown key "tolerance"`},
 		"signing by a word":            {"http: {url: 'https://a.example', sign: standard}", `1:40 expected a mapping, found "standard"`},
 		"a header of the signature":    {"http: {url: 'https://a.example', headers: {webhook-id: x}, sign: {scheme: standard, secret: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw}}", "1:44 header webhook-id is set by sign:"},
