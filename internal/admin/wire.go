@@ -180,17 +180,19 @@ type Reload struct {
 
 // Status is how the daemon is.
 type Status struct {
-	Version   string       `json:"version"`
-	PID       int          `json:"pid"`
-	StartedAt Time         `json:"started_at"`
-	LastRunAt Time         `json:"last_run_at"` // when the run before was last known to listen; null on the first run
-	Listen    []string     `json:"listen"`
-	Store     string       `json:"store"`
-	Config    ConfigStatus `json:"config"`
-	Hooks     int          `json:"hooks"`
-	Workers   int          `json:"workers"`
-	Ready     bool         `json:"ready"`
-	NotReady  string       `json:"not_ready"` // why not, in words
+	Version   string `json:"version"`
+	PID       int    `json:"pid"`
+	StartedAt Time   `json:"started_at"`
+	LastRunAt Time   `json:"last_run_at"` // when the run before was last known to listen; null on the first run
+	// Gaps are the latest times in which no delivery was taken, newest first.
+	Gaps     []Gap        `json:"gaps"`
+	Listen   []string     `json:"listen"`
+	Store    string       `json:"store"`
+	Config   ConfigStatus `json:"config"`
+	Hooks    int          `json:"hooks"`
+	Workers  int          `json:"workers"`
+	Ready    bool         `json:"ready"`
+	NotReady string       `json:"not_ready"` // why not, in words
 	// Jobs counts those that have not ended, by state.
 	Jobs map[job.State]int `json:"jobs"`
 	// Secrets are those of hooks that have several, while they are rotated.
@@ -201,6 +203,13 @@ type Status struct {
 	Traffic Traffic `json:"traffic"`
 	// Streams is how many event streams are open.
 	Streams int `json:"streams"`
+}
+
+// Gap is a time in which no delivery was taken: what a sender did not repeat is lost.
+type Gap struct {
+	From    Time    `json:"from"`
+	To      Time    `json:"to"`
+	Seconds float64 `json:"seconds"`
 }
 
 // Traffic is what came in since the daemon started.

@@ -20,7 +20,7 @@ type statusCmd struct {
 
 // Help is the longer text of the command.
 func (statusCmd) Help() string {
-	return `Shows whether deliveries are taken, for how long the daemon runs and how long it did not listen before, what came in and how fast it was answered, the queue, the last reload, and the secrets that are being rotated.
+	return `Shows whether deliveries are taken, for how long the daemon runs and when it did not listen, what came in and how fast it was answered, the queue, the last reload, and the secrets that are being rotated.
 
     tenterhook status
     watch -c tenterhook status
@@ -49,13 +49,9 @@ func (c statusCmd) Run(e *env) error {
 
 func showStatus(e *env, s *admin.Status) {
 	fmt.Fprintln(e.stdout, headline(e, s))
-	gap := ""
-	if !s.LastRunAt.IsZero() {
-		gap = fmt.Sprintf("%s, until this run began", took(s.LastRunAt.Time, s.StartedAt.Time))
-	}
 	facts(e.stdout, e.out,
 		[2]string{"  listens on", printable(strings.Join(s.Listen, ", "))},
-		[2]string{"  not listening", gap},
+		[2]string{"  not listening", gaps(e.now(), s.Gaps)},
 		[2]string{"  deliveries", deliveriesIn(e.now(), &s.Traffic)},
 		[2]string{"  answered in", ackTimes(e, s.Traffic.Ack)},
 		[2]string{"  refused", refusals(s.Traffic.Refused)},
@@ -79,6 +75,19 @@ func headline(e *env, s *admin.Status) string {
 		state = e.out.paint(red, "●") + " " + e.out.paint(bold, "not ready") + ": " + printable(s.NotReady)
 	}
 	return fmt.Sprintf("%s  %s", state, e.out.paint(faint, fmt.Sprintf("running for %s, process %d, version %s", age(e.now(), s.StartedAt.Time), s.PID, printable(s.Version))))
+}
+
+// gaps are the latest times in which no delivery was taken, "" for none.
+func gaps(now time.Time, all []admin.Gap) string {
+	const most = 3
+	var parts []string
+	for _, g := range all[:min(most, len(all))] {
+		parts = append(parts, fmt.Sprintf("%s until %s ago", took(g.From.Time, g.To.Time), age(now, g.To.Time)))
+	}
+	if more := len(all) - most; more > 0 {
+		parts = append(parts, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // deliveriesIn is what came in during this run.

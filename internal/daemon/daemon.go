@@ -67,6 +67,7 @@ type Daemon struct {
 	feed    *admin.Feed
 	rejects *ingress.Rejects
 	replays replays
+	heard   *listened
 	ingress *ingress.Handler
 	metrics *metrics
 	systemd notifier
@@ -120,6 +121,11 @@ func (d *Daemon) setup(ctx context.Context) error {
 	if err := d.openStore(ctx); err != nil {
 		return err
 	}
+	var err error
+	if d.heard, err = openListened(ctx, d.store, d.log); err != nil {
+		return err
+	}
+	d.metrics.registry.MustRegister(d.heard)
 	if err := d.restoreRejects(ctx); err != nil {
 		return err
 	}
@@ -311,6 +317,9 @@ func (d *Daemon) Run(ctx, quick context.Context) error {
 	servers, err := d.serve(ctx, cancel, &background)
 	if err != nil {
 		cancel(err)
+	}
+	if err == nil {
+		background.Go(func() { d.heard.beat(ctx) })
 	}
 	pool := make(chan error, 1)
 	go func() { pool <- d.pool.Run(fetch, work) }()

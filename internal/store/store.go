@@ -139,6 +139,9 @@ type Store interface {
 	// KeepReplay stores a replay, in the place of the one with its ID, and forgets the oldest
 	// beyond job.MostReplays.
 	KeepReplay(ctx context.Context, r job.Replay) error
+	// KeepListened stores a span in which deliveries were taken, in the place of the one with its
+	// ID, and forgets the oldest beyond job.MostListened.
+	KeepListened(ctx context.Context, span job.Listened) error
 	// Prune deletes one small slice of what retention no longer keeps and of expired keys. It
 	// reports whether there is more to do.
 	Prune(ctx context.Context, r Retention, now time.Time) (more bool, err error)
@@ -172,6 +175,8 @@ type Store interface {
 	Rejects(ctx context.Context, f Filter) ([]job.Reject, error)
 	// Replays returns the replays that are remembered, newest first.
 	Replays(ctx context.Context) ([]job.Replay, error)
+	// Listened returns the spans that are remembered, newest first.
+	Listened(ctx context.Context) ([]job.Listened, error)
 	// Throttles calls yield for each throttle that is not over, with what job.Pace keeps of it.
 	Throttles(ctx context.Context, yield func(hook, rule, key string, at time.Time)) error
 	// Live calls yield for every job that has not ended, in Seq order, until it returns false.

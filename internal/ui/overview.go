@@ -264,7 +264,7 @@ func (u *UI) attention(s *admin.Status, hooks []health, recent []job.Delivery, n
 			add(notice{"warn", "open", h.Name + " verifies nothing", "verify: none lets everybody who reaches it start its rules", h.URL, ""})
 		}
 	}
-	return append(out, secretNotices(s, now)...)
+	return slices.Concat(out, gapNotices(s, now), secretNotices(s, now))
 }
 
 // erring are the rules that could not be evaluated lately.
@@ -313,6 +313,24 @@ func secretNotices(s *admin.Status, now time.Time) (out []notice) {
 		case secret.LastMatch.IsZero() && now.Sub(s.StartedAt.Time) > unusedFor:
 			out = append(out, notice{"wait", "key", name + " has not matched since the start", "remove it, or look whether the sender uses it yet", url, ""})
 		}
+	}
+	return out
+}
+
+// gapShown is for how long a gap is worth a notice.
+const gapShown = 24 * time.Hour
+
+// gapNotices say that deliveries may have been lost lately.
+func gapNotices(s *admin.Status, now time.Time) (out []notice) {
+	for _, g := range s.Gaps {
+		length := g.To.Sub(g.From.Time)
+		if now.Sub(g.To.Time) > gapShown || length < time.Minute {
+			continue
+		}
+		out = append(out, notice{
+			"wait", "clock", "Not listening for " + spanText(length) + ", until " + spanText(now.Sub(g.To.Time)) + " ago",
+			"what senders did not repeat since is lost: look there, and send it again", "", "",
+		})
 	}
 	return out
 }

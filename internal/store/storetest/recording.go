@@ -107,6 +107,19 @@ var recording = []testCase{
 		f.store = f.reopen()
 		f.equal("Replays", value(f.store.Replays(f.context())), []job.Replay{b, a})
 	}},
+	{"spans in which deliveries were taken are remembered as they grow", func(f fixture) {
+		a := job.Listened{ID: job.NewID(), Since: epoch, Until: epoch}
+		b := job.Listened{ID: job.NewID(), Since: epoch.Add(time.Hour), Until: epoch.Add(time.Hour)}
+		f.ok(f.store.KeepListened(f.context(), a))
+		f.ok(f.store.KeepListened(f.context(), b))
+		a.Until = epoch.Add(time.Minute)
+		f.ok(f.store.KeepListened(f.context(), a))
+		f.store = f.reopen()
+		f.equal("Listened", value(f.store.Listened(f.context())), []job.Listened{b, a})
+		if err := f.store.KeepListened(f.context(), job.Listened{ID: "1", Since: epoch, Until: epoch}); err == nil {
+			f.Errorf("a span without an id was kept")
+		}
+	}},
 }
 
 // value drops the error of a call whose value a comparison shows to be wrong then.

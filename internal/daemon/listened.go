@@ -1,0 +1,158 @@
+package daemon
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tenterhook/tenterhook/internal/admin"
+	"github.com/tenterhook/tenterhook/internal/job"
+)
+
+// listened knows in which spans deliveries were taken, this run's and those before, and so when
+// none were. It is safe for concurrent use.
+type listened struct {
+	store listenedStore
+	log   *slog.Logger
+
+	mu    sync.Mutex
+	spans []job.Listened // newest first; of this run once it has begun
+	gaps  []job.Gap      // between them, oldest first
+	last  time.Time      // when the run before was last known to listen, zero for never
+}
+
+// listenedStore is what listened needs of a store.
+type listenedStore interface {
+	KeepListened(ctx context.Context, span job.Listened) error
+	Listened(ctx context.Context) ([]job.Listened, error)
+}
+
+// heartbeatTime is how long a heartbeat may take. One that does not get through is not a
+// heartbeat: what cannot store it cannot store a delivery either.
+const heartbeatTime = 10 * time.Second
+
+// openListened takes up what the store has.
+func openListened(ctx context.Context, s listenedStore, log *slog.Logger) (*listened, error) {
+	spans, err := s.Listened(ctx)
+	if err != nil {
+		return nil, err
+	}
+	l := &listened{store: s, log: log, spans: spans, gaps: job.Gaps(spans)}
+	for _, span := range spans {
+		if span.Until.After(l.last) {
+			l.last = span.Until
+		}
+	}
+	return l, nil
+}
+
+// beat writes down until ctx ends that deliveries are taken, and once more then.
+func (l *listened) beat(ctx context.Context) {
+	tick := time.NewTicker(job.HeartbeatEvery)
+	defer tick.Stop()
+	span := l.once(ctx, job.Listened{})
+	for {
+		select {
+		case <-ctx.Done():
+			l.once(ctx, span)
+			return
+		case <-tick.C:
+			span = l.once(ctx, span)
+		}
+	}
+}
+
+// once is one heartbeat: it lengthens the span, or begins another when there is none or it has
+// ended. It returns the span as it is on disk.
+func (l *listened) once(ctx context.Context, span job.Listened) job.Listened {
+	now := time.Now().Round(0) // by the wall clock, which goes on while the machine sleeps
+	next := span
+	begins := span.ID == "" || now.Sub(span.Until) > job.HeartbeatEvery+job.HeartbeatLate
+	if begins {
+		next = job.Listened{ID: job.NewID(), Since: now, Until: now}
+	} else if now.After(next.Until) {
+		next.Until = now
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), heartbeatTime)
+	defer cancel()
+	if err := l.store.KeepListened(ctx, next); err != nil {
+		l.log.Warn("heartbeat not stored: the time counts as one without a listener", "error", err)
+		return span
+	}
+	gap, found := l.took(next, begins)
+	if found {
+		l.log.Warn("did not listen: what senders do not repeat is lost", "from", gap.From, "to", gap.To, "for", gap.Length().Round(time.Second).String())
+	}
+	return next
+}
+
+// took notes a span that is on disk, and returns the gap before one that begins.
+func (l *listened) took(span job.Listened, begins bool) (before job.Gap, found bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !begins {
+		l.spans[0] = span
+		return before, false
+	}
+	l.spans = slices.Insert(l.spans, 0, span)
+	l.spans = l.spans[:min(len(l.spans), job.MostListened)]
+	l.gaps = job.Gaps(l.spans)
+	if n := len(l.gaps); n > 0 && l.gaps[n-1].To.Equal(span.Since) {
+		return l.gaps[n-1], true
+	}
+	return before, false
+}
+
+// Gaps returns the times in which no delivery was taken, oldest first. The slice is not changed
+// any more.
+func (l *listened) Gaps() []job.Gap {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.gaps
+}
+
+// lastRun is when the run before this one was last known to listen.
+func (l *listened) lastRun() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.last
+}
+
+// shownGaps is how many gaps a status has.
+const shownGaps = 10
+
+// status is the latest gaps, newest first.
+func (l *listened) status() []admin.Gap {
+	out := []admin.Gap{}
+	for _, g := range slices.Backward(l.Gaps()) {
+		if len(out) == shownGaps {
+			break
+		}
+		out = append(out, admin.Gap{From: admin.Time{Time: g.From}, To: admin.Time{Time: g.To}, Seconds: g.Length().Seconds()})
+	}
+	return out
+}
+
+// What Prometheus is told of gaps. Those that are too old to be remembered are not counted.
+var (
+	gapSecondsDesc = prometheus.NewDesc("tenterhook_listener_gap_seconds", "How long the last gap was in which no delivery was taken.", nil, nil)
+	gapEndDesc     = prometheus.NewDesc("tenterhook_listener_gap_end_timestamp_seconds", "When the last gap ended in which no delivery was taken.", nil, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (*listened) Describe(c chan<- *prometheus.Desc) { c <- gapSecondsDesc; c <- gapEndDesc }
+
+// Collect implements prometheus.Collector.
+func (l *listened) Collect(c chan<- prometheus.Metric) {
+	gaps := l.Gaps()
+	if len(gaps) == 0 {
+		return
+	}
+	last := gaps[len(gaps)-1]
+	c <- prometheus.MustNewConstMetric(gapSecondsDesc, prometheus.GaugeValue, last.Length().Seconds())
+	c <- prometheus.MustNewConstMetric(gapEndDesc, prometheus.GaugeValue, float64(last.To.UnixMilli())/1000)
+}
