@@ -51,6 +51,8 @@ type grammar struct {
 	Status     statusCmd     `cmd:"" group:"look" help:"Show how the daemon is."`
 	UI         uiCmd         `cmd:"" name:"ui" group:"look" help:"Print a link to the web UI that lets you in once."`
 
+	Register registerCmd `cmd:"" group:"write" help:"Register a hook at its sender, through the sender's API."`
+
 	Doctor doctorCmd `cmd:"" group:"look" help:"Look for what is wrong around the daemon, and say how to mend it."`
 	Import importCmd `cmd:"" group:"write" help:"Make hooks.yaml of another program's configuration."`
 

@@ -20,6 +20,7 @@ import (
 	"github.com/tenterhook/tenterhook/internal/daemon"
 	"github.com/tenterhook/tenterhook/internal/hook"
 	"github.com/tenterhook/tenterhook/internal/job"
+	"github.com/tenterhook/tenterhook/internal/sender/sendertest"
 	"github.com/tenterhook/tenterhook/internal/store"
 	"github.com/tenterhook/tenterhook/internal/store/sqlite"
 )
@@ -29,7 +30,8 @@ import (
 // serves such a store on a unix socket until the script ends, "waitfor FILE" waits for a file
 // and "waitjob STATE" for a job in that state, "waitjobs N STATE" for so many, "waitreplay STATUS"
 // for a replay that has begun, "waitstreams N" for so many event streams, "waitline FILE TEXT" for
-// a text in a file. "tamper FILE" changes an entry of a store's audit log.
+// a text in a file. "tamper FILE" changes an entry of a store's audit log. "provider NAME VARIABLE" serves
+// a provider's API until the script ends, at the address in the variable.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
@@ -76,6 +78,12 @@ func TestScripts(t *testing.T) {
 					text, err := os.ReadFile(ts.MkAbs(args[0]))
 					return err == nil && strings.Contains(string(text), args[1])
 				})
+			},
+			"provider": func(ts *testscript.TestScript, _ bool, args []string) {
+				starts := map[string]func() *sendertest.Server{"github": sendertest.GitHub, "gitlab": sendertest.GitLab, "gitea": sendertest.Gitea, "stripe": sendertest.Stripe}
+				server := starts[args[0]]()
+				ts.Defer(server.Close)
+				ts.Setenv(args[1], server.URL)
 			},
 			"tamper": func(ts *testscript.TestScript, _ bool, args []string) {
 				db, err := sql.Open("sqlite", ts.MkAbs(args[0]))

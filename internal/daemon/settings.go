@@ -4,8 +4,10 @@ package daemon
 
 import (
 	"cmp"
+	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -43,6 +45,8 @@ type Server struct {
 	ACME    *ACME // or TLS with certificates that an authority hands out
 	Proxies []netip.Prefix
 	Drain   time.Duration // how long a stop waits for running jobs
+	// PublicURL is where senders reach the listener, without a slash at its end; "" when nobody said.
+	PublicURL string
 }
 
 // Admin is the operators' listener.
@@ -97,6 +101,7 @@ type serverSpec struct {
 	TLS     *tlsSpec       `yaml:"tls" doc:"Certificate and key, read again when the files change; or acme."`
 	Proxies []config.Text  `yaml:"trusted_proxies" doc:"Addresses or networks whose X-Forwarded-For is believed."`
 	Drain   *time.Duration `yaml:"drain" doc:"How long a stop waits for running jobs." default:"60s"`
+	Public  config.Text    `yaml:"public_url" doc:"Where senders reach this listener: https://hooks.example.com. register and catchup know hooks by it."`
 }
 
 type tlsSpec struct {
@@ -252,6 +257,7 @@ func server(spec serverSpec, file *config.File, d *config.Diagnostics) Server {
 		s.Listen = "unix:" + beside(file, path)
 	}
 	set(&s.Drain, spec.Drain)
+	s.PublicURL = publicURL(spec.Public, d)
 	if spec.TLS != nil {
 		readTLS(&s, spec.TLS, file, d)
 	}
@@ -264,6 +270,26 @@ func server(spec serverSpec, file *config.File, d *config.Diagnostics) Server {
 		s.Proxies = append(s.Proxies, prefix)
 	}
 	return s
+}
+
+// publicURL reads where senders reach the listener.
+func publicURL(at config.Text, d *config.Diagnostics) string {
+	if at.Value == "" {
+		return ""
+	}
+	if err := CheckPublicURL(at.Value); err != nil {
+		d.Errorf(at, "public_url %s", err.Error()).Hint("public_url: https://hooks.example.com")
+	}
+	return strings.TrimRight(at.Value, "/")
+}
+
+// CheckPublicURL says what is wrong with an address that senders are to reach the listener at.
+func CheckPublicURL(address string) error {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return fmt.Errorf("wants https://host, with a path before the hooks' if there is one, found %q", address)
+	}
+	return nil
 }
 
 // readTLS wants a certificate with its key, or an authority to get them from.

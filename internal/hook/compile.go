@@ -80,6 +80,7 @@ type hookSpec struct {
 	Hide     bool            `yaml:"hide" doc:"Answer forged requests like an unknown path, with 404." default:"false"`
 	Public   bool            `yaml:"public" doc:"Allow verify: none where other machines can call." default:"false"`
 	Rate     *rateSpec       `yaml:"rate" doc:"Requests that one sender address may make; beyond it the answer is 429."`
+	API      config.Node     `yaml:"api" doc:"The sender's own API, which register and catchup speak to."`
 	Dedupe   config.Node     `yaml:"dedupe" doc:"What makes two requests the same delivery; or the word none."`
 	Respond  config.Node     `yaml:"respond" doc:"The answer to a delivery that was stored, in place of the standard one."`
 	Let      config.Node     `yaml:"let" doc:"Names for expressions, computed once per delivery, on first use; each may use those above it."`
@@ -121,6 +122,7 @@ func compileHook(node config.Node, c Context, d *config.Diagnostics) (*Hook, *ho
 	compileRequest(h, spec, node, d)
 	compileVerify(h, spec, node, c, d)
 	compileDedupe(h, spec, d)
+	compileAPI(h, spec, d)
 	scope := compileLets(h, spec, d)
 	h.scope = scope
 	compileRespond(h, spec, scope, d)

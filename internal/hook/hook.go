@@ -77,6 +77,7 @@ type Hook struct {
 	Rate     *Rate
 	Respond  Respond
 	Dedupe   Dedupe
+	API      *API // nil for a sender whose API is not known
 	Rules    []*Rule
 
 	verifier verify.Verifier
