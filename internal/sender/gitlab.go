@@ -108,7 +108,7 @@ func (g *gitlab) body(w Wanted) map[string]any {
 	for _, flag := range w.Events {
 		body[flag] = true
 	}
-	// A signing token (whsec_…) is the webhook's signature's, anything else X-Gitlab-Token.
+	// A signing token (whsec_…) signs, anything else is X-Gitlab-Token (GitLab merge request 231325).
 	if strings.HasPrefix(w.Secret, "whsec_") {
 		body["signing_token"] = w.Secret
 	} else {
