@@ -198,7 +198,11 @@ func (b *tab) logIn() {
 // click presses what a selector finds.
 func (b *tab) click(selector string) {
 	b.t.Helper()
-	b.must(chromedp.Do(b.ctx, chromedp.Click(selector, chromedp.NodeVisible)))
+	err := chromedp.Do(b.ctx, chromedp.Click(selector, chromedp.NodeVisible))
+	if err != nil && strings.Contains(err.Error(), "find node") { // it was replaced by a newer one
+		err = chromedp.Do(b.ctx, chromedp.Click(selector, chromedp.NodeVisible))
+	}
+	b.must(err)
 }
 
 // waitFor waits until an expression of the page is true.

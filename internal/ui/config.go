@@ -1,10 +1,13 @@
 package ui
 
 import (
+	"context"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/tenterhook/tenterhook/internal/admin"
+	"github.com/tenterhook/tenterhook/internal/job"
 )
 
 // configData is what the page of the configuration shows.
@@ -12,6 +15,8 @@ type configData struct {
 	admin.Status
 	Problems []problem
 	Warnings []problem
+	Reloads  []job.AuditEntry // the latest, that took something up or were refused; newest first
+	Now      time.Time
 }
 
 // problem is one finding with its place marked in its line.
@@ -20,8 +25,26 @@ type problem struct {
 	Before, At, After string // the source line around the place
 }
 
-func (u *UI) config(r *http.Request, _ *visit) (*view, error) {
-	data := configData{Status: u.status(r.Context())}
+// The bounds of the history of reloads: how many are shown, and among how many entries of the
+// audit log they are looked for.
+const (
+	shownReloads = 10
+	auditLook    = 500
+)
+
+func (u *UI) config(r *http.Request, v *visit) (*view, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), storeWait)
+	defer cancel()
+	data := configData{Status: u.status(ctx), Now: v.now}
+	entries, err := u.backend.AuditLog(ctx, 0, auditLook)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if e.Action == "reload" && len(data.Reloads) < shownReloads {
+			data.Reloads = append(data.Reloads, e)
+		}
+	}
 	for _, d := range data.Config.Problems {
 		p := newProblem(d)
 		if d.Severity == "warning" {
@@ -47,16 +70,19 @@ func newProblem(d admin.Diagnostic) problem {
 	return problem{d, string(line[:at]), string(line[at:end]), string(line[end:])}
 }
 
-func (u *UI) reload(r *http.Request, _ *visit) (to, said string, err error) {
+func (u *UI) reload(r *http.Request, v *visit) (to, said string, err error) {
 	result, err := u.backend.Reload(r.Context())
-	if err != nil {
-		return "", "", err
-	}
+	ended := "ok"
 	switch {
+	case err != nil:
+		ended = err.Error()
 	case refusing(admin.NewDiagnostics(result.Problems)) > 0:
-		return "/config", "The files have problems: nothing was changed.", nil
+		ended, said = "refused: the configuration has problems", "The files have problems: nothing was changed."
 	case result.Changed:
-		return "/config", "Reloaded: digest " + result.Digest + " runs now.", nil
+		said = "Reloaded: digest " + result.Digest + " runs now."
+	default:
+		said = "Nothing has changed on disk."
 	}
-	return "/config", "Nothing has changed on disk.", nil
+	u.door.Audit(r, v.session.Who, "reload", result.Digest, ended)
+	return "/config", said, err
 }

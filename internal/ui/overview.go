@@ -99,10 +99,12 @@ func (u *UI) overview(r *http.Request, v *visit) (*view, error) {
 	all := u.backend.Series(data.Hook, chosen)
 	data.Charts = charts(&all)
 	data.Health = u.healths(hooks, chosen)
-	recent, err := u.backend.Deliveries(ctx, store.Filter{Limit: lookThrough, Since: v.now.Add(-lookBack), Hook: data.Hook})
+	recent, err := u.backend.Deliveries(ctx, store.Filter{Limit: lookThrough, Hook: data.Hook})
 	if err != nil {
 		return nil, err
 	}
+	// Not by the filter: when nothing came lately, it would look at every delivery there is.
+	recent = slices.DeleteFunc(recent, func(d job.Delivery) bool { return d.ReceivedAt.Before(v.now.Add(-lookBack)) })
 	data.Attention = u.attention(&status, data.Health, recent, v.now)
 	data.Cards = u.cards(&status, &all, v.now)
 	if data.Latest, err = u.latest(ctx, data.Hook); err != nil {
@@ -249,6 +251,9 @@ func (u *UI) attention(s *admin.Status, hooks []health, recent []job.Delivery, n
 	}
 	for _, name := range s.Config.NeedsRestart {
 		add(notice{"wait", "clock", name + " was changed and needs a restart", "", "/config", ""})
+	}
+	if gap := s.StartedAt.Sub(s.LastRunAt.Time); !s.LastRunAt.IsZero() && gap > time.Minute && now.Sub(s.StartedAt.Time) < lookBack {
+		add(notice{"wait", "clock", "Nothing was listening for " + span(gap) + " before the start", "senders that do not try again have lost what they sent then", "", ""})
 	}
 	out = append(out, erring(recent)...)
 	for _, h := range hooks {

@@ -112,7 +112,7 @@ func (u *UI) routes() *http.ServeMux {
 	see("/config", u.config)
 	mux.Handle("GET /config/plan", u.tried(admin.ScopeAdmin, u.plan))
 	mux.Handle("POST /config/plan", u.tried(admin.ScopeAdmin, u.tryPlan))
-	mux.Handle("POST /config/reload", u.changed(admin.ScopeAdmin, "reload", u.reload))
+	mux.Handle("POST /config/reload", u.changed(admin.ScopeAdmin, "", u.reload))
 	see("/", func(*http.Request, *visit) (*view, error) { return nil, store.ErrNotFound })
 	return mux
 }
@@ -194,8 +194,8 @@ func tooLittle(s *session, needed admin.Scope) error {
 	return &told{http.StatusForbidden, "Your login does not reach as far as this.", "It has the scope " + string(s.Scope) + "; this needs " + string(needed) + "."}
 }
 
-// changed serves an action: it wants a session of its scope and that session's own form, and becomes an entry
-// of the audit log. With an action of "" it is none of the operator's business.
+// changed serves an action: it wants a session of its scope and that session's own form, and
+// becomes an entry of the audit log. With an action of "" the handler sees to that itself.
 func (u *UI) changed(needed admin.Scope, action string, h changeHandler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s := u.sessions.of(r)

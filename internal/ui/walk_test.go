@@ -147,6 +147,7 @@ func TestBrowser_WalksEveryScreenAndAction(t *testing.T) {
 	s.configure(hooks)
 	b.click(`.head form button`)
 	b.sees("main", "no problems")
+	b.sees("#h-reloads + div", "refused")
 
 	b.click(`a[href="/config/plan"]`)
 	b.sees("h1", "Backtest")
