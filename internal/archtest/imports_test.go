@@ -21,7 +21,7 @@ var mayImport = map[string][]string{
 	"docs/images":                {},
 	"internal/cli":               {"internal/migrate", "internal/migrate/adnanh", "internal/migrate/webhookd", "internal/doctor", "internal/backtest", "internal/daemon", "internal/hooktest", "internal/admin", "internal/hook", "internal/provider", "internal/verify", "internal/request", "internal/config", "internal/job", "internal/store", "internal/store/sqlite", "internal/store/postgres", "internal/search", "internal/sender"},
 	"internal/doctor":            {"internal/daemon", "internal/hook", "internal/launch", "internal/config", "internal/store/sqlite", "internal/store/postgres"},
-	"internal/daemon":            {"internal/backtest", "internal/crashpoint", "internal/hooktest", "internal/admin", "internal/ui", "internal/series", "internal/ingress", "internal/worker", "internal/hook", "internal/action", "internal/launch", "internal/config", "internal/job", "internal/store", "internal/store/sqlite", "internal/store/postgres", "internal/search"},
+	"internal/daemon":            {"internal/fleet", "internal/backtest", "internal/crashpoint", "internal/hooktest", "internal/admin", "internal/ui", "internal/series", "internal/ingress", "internal/worker", "internal/hook", "internal/action", "internal/launch", "internal/config", "internal/job", "internal/store", "internal/store/sqlite", "internal/store/postgres", "internal/search"},
 	"internal/ui":                {"internal/admin", "internal/backtest", "internal/hook", "internal/request", "internal/series", "internal/job", "internal/store"},
 	"internal/ingress":           {"internal/crashpoint", "internal/hook", "internal/request", "internal/job", "internal/store"},
 	"internal/worker":            {"internal/crashpoint", "internal/action", "internal/job", "internal/store"},
@@ -49,7 +49,8 @@ var mayImport = map[string][]string{
 	"internal/sender":            {},
 	"internal/sender/sendertest": {},
 
-	// A store for several machines.
+	// A store for several machines, and the daemons on it.
+	"internal/fleet":                       {"internal/worker", "internal/job", "internal/store", "internal/store/postgres"},
 	"internal/store/postgres":              {"internal/store", "internal/store/codec", "internal/job"},
 	"internal/store/postgres/postgrestest": {},
 

@@ -51,7 +51,7 @@ const envPrefix = "TENTERHOOK_"
 var topLevelScalars = []string{"workers"}
 
 // layered are the mappings that variables and flags may reach into.
-var layered = []string{"server", "admin", "store"}
+var layered = []string{"server", "admin", "store", "node"}
 
 // table gives nodes numbers for koanf.
 type table struct {

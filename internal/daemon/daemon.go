@@ -28,6 +28,7 @@ import (
 	"github.com/tenterhook/tenterhook/internal/ingress"
 	"github.com/tenterhook/tenterhook/internal/launch"
 	"github.com/tenterhook/tenterhook/internal/store"
+	"github.com/tenterhook/tenterhook/internal/store/postgres"
 	"github.com/tenterhook/tenterhook/internal/ui"
 	"github.com/tenterhook/tenterhook/internal/worker"
 )
@@ -61,7 +62,7 @@ type Daemon struct {
 	reloads  chan reloadRequest
 
 	store   opened
-	pool    *worker.Pool
+	pool    runner
 	paused  pauses
 	trying  sync.Mutex // held while a candidate is tried
 	feed    *admin.Feed
@@ -169,15 +170,16 @@ func (d *Daemon) openStore(ctx context.Context) error {
 	}
 	action.ClearShared(d.booted.Files)
 	d.onStop("run directories", func() error { return os.RemoveAll(runDir) })
-	node, err := os.Hostname()
-	if err != nil {
-		node = "localhost"
-	}
-	d.pool = worker.New(worker.Options{
-		Workers: d.booted.Workers, Store: watched{s, d.feed}, Rules: d.rules, Log: d.log, Node: node,
+	o := worker.Options{
+		Workers: d.booted.Workers, Store: watched{s, d.feed}, Rules: d.rules, Log: d.log, Node: d.booted.Node.Name,
 		Dirs:    action.Dirs{Run: runDir, Survive: d.booted.Files + ".survive", Log: d.logDir()},
 		Observe: d.metrics, Sweep: action.Sweep,
-	})
+	}
+	if db, ok := s.(*postgres.Store); ok {
+		d.pool = d.newFleet(db, o)
+	} else {
+		d.pool = alone{worker.New(o)}
+	}
 	return nil
 }
 
@@ -455,6 +457,8 @@ func (d *Daemon) watchStore(ctx context.Context, cancel context.CancelCauseFunc)
 	case <-ctx.Done():
 	case err := <-d.store.Broken():
 		cancel(fmt.Errorf("store is broken, restart to recover: %w", err))
+	case err := <-d.pool.Broken():
+		cancel(err)
 	}
 }
 
@@ -512,6 +516,11 @@ func (d *Daemon) prune(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-time.After(pause):
+		}
+		if !d.pool.Leads() {
+			pause = pruneEvery // one node does it for all
+			d.pruneLogs(ctx)
+			continue
 		}
 		more, err := d.store.Prune(ctx, d.booted.Retention, time.Now())
 		if err != nil && ctx.Err() == nil {

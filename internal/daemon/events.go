@@ -118,7 +118,7 @@ func (w watched) moved(id string, change func(*job.Job)) {
 
 // told takes jobs that the store's writer has committed.
 func (d *Daemon) told(jobs []job.Job) {
-	d.pool.Add(jobs)
+	d.pool.Committed(jobs)
 	if !d.feed.Heard() {
 		return
 	}

@@ -147,6 +147,10 @@ func send(method, url, body string, header map[string]string) (answer, error) {
 	for k, v := range header {
 		req.Header.Set(k, v)
 	}
+	return sendRequest(req)
+}
+
+func sendRequest(req *http.Request) (answer, error) {
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return answer{}, err

@@ -64,7 +64,18 @@ func (d *Daemon) setPause(ctx context.Context, hook, rule string, on bool) error
 	}
 	wire := admin.PauseEvent{At: admin.Time{Time: p.Since}, Hook: hook, Rule: rule, Paused: on}
 	d.feed.Publish(admin.EventPause, hook, func(context.Context) (any, error) { return wire, nil })
-	return d.readPauses(ctx)
+	if err := d.readPauses(ctx); err != nil {
+		return err
+	}
+	d.pool.TellPaused()
+	return nil
+}
+
+// pausesChanged takes up what another node has paused or resumed.
+func (d *Daemon) pausesChanged(ctx context.Context) {
+	if err := d.readPauses(ctx); err != nil {
+		d.log.Warn("read what is paused", "error", err)
+	}
 }
 
 // readPauses takes up what the store has.

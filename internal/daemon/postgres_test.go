@@ -48,15 +48,67 @@ func TestPostgres_ADeliveryRunsAndIsKnownAfterARestart(t *testing.T) {
 	}
 }
 
-func TestPostgres_ASecondDaemonIsRefused(t *testing.T) {
+func TestPostgres_ADaemonWithTheNameOfAnotherIsRefused(t *testing.T) {
 	url := postgrestest.Schema(t)
 	startIn(t, onPostgres(t, url, siteHook))
 	second := onPostgres(t, url, siteHook)
 	_, err := daemon.New(t.Context(), daemon.Options{Config: config.Options{Path: filepath.Join(second, "hooks.yaml")}, Log: slog.New(slog.DiscardHandler)})
-	if err == nil {
-		t.Fatal("two daemons share a store")
+	if err == nil || !strings.Contains(err.Error(), "another daemon has the same node name") {
+		t.Fatal(err)
 	}
-	if !strings.Contains(err.Error(), "another process has the store open") {
-		t.Error(err)
+}
+
+// node starts a daemon of a name of its own on a store.
+func node(t *testing.T, url, name, hooks string) *running {
+	t.Helper()
+	return startIn(t, onPostgres(t, url, "node: {name: "+name+", lease: 2s}\n"+hooks))
+}
+
+const slowHook = `hooks:
+  - name: slow
+    path: /slow
+    provider: github
+    secret: ` + secret + `
+    rules:
+      - name: work
+        run: echo "$HOOK_JOB" begin >> "$OUT"; sleep 0.2; echo "$HOOK_JOB" end >> "$OUT"
+        env: {OUT: "OUTFILE"}
+        concurrency: {key: "${{ payload.key }}", limit: 1, max_pending: 1000}
+`
+
+func TestPostgres_ALaneHoldsOverThreeNodes(t *testing.T) {
+	url := postgrestest.Schema(t)
+	out := filepath.Join(shortDir(t), "out")
+	hooks := strings.Replace(slowHook, "OUTFILE", out, 1)
+	nodes := []*running{node(t, url, "a", hooks), node(t, url, "b", hooks), node(t, url, "c", hooks)}
+	var jobs []string
+	for i := range 12 {
+		a := nodes[i%3].push("/slow", fmt.Sprint("d", i), "push", fmt.Sprintf(`{"key":"k%d"}`, i%2))
+		if a.status != http.StatusAccepted {
+			t.Fatalf("answer %d %s", a.status, a.body)
+		}
+		jobs = append(jobs, a.json.Jobs[0])
 	}
+	where := map[string]int{}
+	for i, id := range jobs {
+		j := nodes[(i+1)%3].job(id) // asked of another node
+		if j.State != job.Succeeded {
+			t.Fatalf("job %+v", j)
+		}
+		where[j.Node]++
+	}
+	running, most := 0, 0
+	for _, line := range strings.Fields(read(t, out)) {
+		switch line {
+		case "begin":
+			running++
+			most = max(most, running)
+		case "end":
+			running--
+		}
+	}
+	if most > 2 || len(where) < 2 {
+		t.Errorf("at most %d of 2 lanes ran at once, on %v", most, where)
+	}
+	t.Logf("ran on %v", where)
 }

@@ -64,7 +64,7 @@ func (f followUp) Prepare(d *job.Delivery, j *job.Job, end worker.JobEnd, dirs a
 }
 
 // awaiter lets a hook answer with its jobs' output.
-type awaiter struct{ pool *worker.Pool }
+type awaiter struct{ pool runner }
 
 func (a awaiter) Expect(ids []string) (func(context.Context) ([]ingress.Finished, bool), func()) {
 	e := a.pool.Expect(ids)

@@ -32,6 +32,7 @@ type Settings struct {
 	Files     string        // what the names of files beside the store begin with
 	Retention store.Retention
 	Workers   int
+	Node      Node
 }
 
 // StoreAt is where the store is, with the password if it has one: not to be shown.
@@ -80,6 +81,7 @@ type rootSpec struct {
 	Server   serverSpec  `yaml:"server" doc:"Where deliveries come in. A change needs a restart."`
 	Admin    adminSpec   `yaml:"admin" doc:"The operators' side: API, metrics, health. A change needs a restart."`
 	Store    storeSpec   `yaml:"store" doc:"Where deliveries and jobs are kept. A change needs a restart."`
+	Node     nodeSpec    `yaml:"node" doc:"This daemon among others on one PostgreSQL store. A change needs a restart."`
 	Workers  *int        `yaml:"workers" doc:"Jobs that run at once, 1 to 1024." default:"2 x CPUs, at least 4"`
 	Include  config.Node `yaml:"include" doc:"Patterns of further files with a hooks: list."`
 	Defaults config.Node `yaml:"defaults" doc:"Keys that every rule has which does not set them itself."`
@@ -191,6 +193,7 @@ func settings(spec rootSpec, file *config.File, d *config.Diagnostics) Settings 
 	if s.Admin.Listen == s.Server.Listen && !strings.HasSuffix(s.Admin.Listen, ":0") {
 		d.Errorf(firstWritten(file.Root, spec.Admin.Listen, spec.Server.Listen), "admin and server cannot share the address %s", s.Admin.Listen)
 	}
+	s.Node = node(spec.Node, file, d)
 	readStore(&s, spec.Store.URL, file, d)
 	if r := spec.Store.Retention; r != nil {
 		set(&s.Retention.For, r.For)
@@ -327,7 +330,7 @@ func readStore(s *Settings, at config.Text, file *config.File, d *config.Diagnos
 			d.Errorf(at, "store url: %s", err.Error()).Hint("postgres://user:password@host:5432/database, with the password as ${NAME} or ${file:…}")
 			return
 		}
-		s.Store, s.Database, s.Files = postgres.Shown(value), at.Secret(), beside(file, "tenterhook")
+		s.Store, s.Database, s.Files = postgres.Shown(value), at.Secret(), beside(file, "tenterhook-"+s.Node.Name)
 	default:
 		d.Errorf(at, "store url wants sqlite:FILE or postgres://user@host/database, found %q", value)
 	}
@@ -393,6 +396,7 @@ func (s Settings) needRestart(next Settings) []string {
 	add("admin.hosts", !slices.Equal(s.Admin.Hosts, next.Admin.Hosts))
 	add("store.url", s.Store != next.Store || string(s.Database.Reveal()) != string(next.Database.Reveal()))
 	add("store.retention", s.Retention != next.Retention)
+	add("node", s.Node != next.Node)
 	add("workers", s.Workers != next.Workers)
 	return names
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"log/slog"
 
+	"github.com/tenterhook/tenterhook/internal/fleet"
 	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/store"
 	"github.com/tenterhook/tenterhook/internal/store/postgres"
 	"github.com/tenterhook/tenterhook/internal/store/sqlite"
+	"github.com/tenterhook/tenterhook/internal/worker"
 )
 
 // opened is a store with what the daemon needs of it beside the contract.
@@ -20,7 +22,7 @@ type opened interface {
 // openStore opens the store that the settings name; it tells committed of jobs that it stored.
 func openStore(ctx context.Context, s Settings, committed func([]job.Job), log *slog.Logger) (opened, error) {
 	if url := string(s.Database.Reveal()); url != "" {
-		db, err := postgres.Open(ctx, url, postgres.Options{Committed: committed, Log: log})
+		db, err := postgres.Open(ctx, url, postgres.Options{Committed: committed, Log: log, Shared: true})
 		if err != nil {
 			return nil, err
 		}
@@ -32,4 +34,47 @@ func openStore(ctx context.Context, s Settings, committed func([]job.Job), log *
 		return nil, err
 	}
 	return file, nil
+}
+
+// runner runs jobs: a pool of workers alone, or one of many nodes.
+type runner interface {
+	Recover(ctx context.Context) (worker.Report, error)
+	Run(fetch, work context.Context) error
+	// Committed is told by the store of jobs that wait now, or that it ended.
+	Committed(jobs []job.Job)
+	Cancel(ctx context.Context, id, reason string) error
+	// SetPaused is told what is paused; TellPaused lets other nodes ask.
+	SetPaused(pauses []job.Pause)
+	TellPaused()
+	Expect(ids []string) *worker.Expectation
+	Output(id string) ([]byte, bool)
+	Counts() map[job.State]int
+	Full() bool
+	// Wait and Oldest tell of jobs that wait; of many nodes only the one that leads knows.
+	Wait(id string) (job.Wait, bool)
+	Oldest() (job.Job, bool)
+	// Leads reports whether what needs to be done once is done here.
+	Leads() bool
+	// Broken delivers an error when the daemon must end.
+	Broken() <-chan error
+}
+
+// alone is the pool of the one daemon on a store.
+type alone struct{ *worker.Pool }
+
+func (a alone) Committed(jobs []job.Job) { a.Add(jobs) }
+func (alone) TellPaused()                {}
+func (alone) Leads() bool                { return true }
+func (alone) Broken() <-chan error       { return nil }
+
+// newFleet makes this daemon one of many on a database.
+func (d *Daemon) newFleet(db *postgres.Store, o worker.Options) *fleet.Fleet {
+	o.Dirs.Survive = "" // the jobs of a daemon that ends are others' then
+	return fleet.New(fleet.Options{
+		Store: db, Worker: o, Log: d.log,
+		Watch:   func(led *postgres.Led) worker.Store { return watched{led, d.feed} },
+		Node:    postgres.Node{Name: d.booted.Node.Name, Workers: o.Workers, Lease: d.booted.Node.Lease, Version: d.options.Version},
+		Digest:  func() string { return d.config.Load().File.Digest },
+		OnPause: d.pausesChanged,
+	})
 }

@@ -61,16 +61,12 @@ func lookDatabase(ctx context.Context, s *Subject, r *report) {
 	if !s.usable() {
 		return
 	}
-	db, err := postgres.OpenReader(ctx, s.Config.Settings.StoreAt())
+	durable, err := postgres.Examine(ctx, s.Config.Settings.StoreAt())
 	if err != nil {
-		r.problem("look at store.url, and whether the database runs", "%v", err)
+		r.problem("look at store.url, and whether the database runs", "%s cannot be the store: %v", s.Config.Settings.Store, err)
 		return
 	}
-	if err := db.Close(); err != nil {
-		r.problem("", "%v", err)
-		return
-	}
-	r.ok("%s answers, and its schema is the newest", s.Config.Settings.Store)
+	r.ok("%s: %s", s.Config.Settings.Store, durable)
 }
 
 func lookRetention(s *Subject, x sqlite.Examination, r *report) {

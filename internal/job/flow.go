@@ -137,6 +137,9 @@ func movedEntry(e *entry, i int) { e.index = i }
 // Len is how many jobs are here, those that are away included.
 func (f *Flow) Len() int { return len(f.entries) }
 
+// Has reports whether a job is here.
+func (f *Flow) Has(id string) bool { return f.entries[id] != nil }
+
 // Later is how many jobs are not due.
 func (f *Flow) Later() int { return len(f.later.items) }
 

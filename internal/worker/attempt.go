@@ -68,7 +68,7 @@ func (p *Pool) attempt(fetch context.Context, r *run) *job.Waiting {
 	p.mu.Lock()
 	r.output = output
 	p.mu.Unlock()
-	if rule.Survives() {
+	if rule.Survives() && p.o.Dirs.Survive != "" {
 		defer p.letGo(fetch, r)()
 	}
 	return p.over(r, rule, &material.delivery, mark, p.act(r, rule, material, output), output)
@@ -126,6 +126,9 @@ func (p *Pool) perform(r *run, output *action.Output, prepare func() (action.Pre
 	}
 	if r.ctx.Err() != nil {
 		return end{Result: action.Result{Err: context.Cause(r.ctx)}}
+	}
+	if p.o.Holds != nil && !p.o.Holds() {
+		return end{Result: action.Result{Err: errNotHeld}}
 	}
 	e.begun = true
 	e.Result = prepared.Run(r.ctx, output)

@@ -87,6 +87,21 @@ func (p *Pool) step(r *run, d *job.Delivery, f *following, step int, u FollowUp)
 
 func stopping(r *run) bool { return errors.Is(context.Cause(r.ctx), action.ErrStopping) }
 
+// begunBefore is nil when the start of a follow-up was recorded by an earlier try, whose answer
+// nobody knows: it is in the store as this one. Otherwise it is fenced, which says why not.
+func (p *Pool) begunBefore(ctx context.Context, id string, one job.FollowUp, fenced error) error {
+	all, err := p.o.Store.FollowUps(ctx, id)
+	if err != nil {
+		return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+	}
+	for _, u := range all {
+		if u.Attempt == one.Attempt && u.Step == one.Step && u.Try == one.Try && u.StartedAt.Sub(one.StartedAt).Abs() < time.Microsecond {
+			return nil
+		}
+	}
+	return fenced
+}
+
 // try runs an action once: start mark, action, end, like an attempt.
 func (p *Pool) try(r *run, d *job.Delivery, f *following, step, try int, u FollowUp) (action.Result, bool) {
 	if stopping(r) {
@@ -94,7 +109,11 @@ func (p *Pool) try(r *run, d *job.Delivery, f *following, step, try int, u Follo
 	}
 	one := job.FollowUp{Attempt: r.job.Attempt, Step: step, Try: try, Event: f.event, Kind: u.Kind(), StartedAt: time.Now()}
 	err := p.persist(r.work, 0, &r.job, "begin follow-up", func(ctx context.Context, before int) error {
-		return happened(p.o.Store.BeginFollowUp(ctx, r.job.ID, one), before)
+		err := p.o.Store.BeginFollowUp(ctx, r.job.ID, one)
+		if before == 0 || !errors.Is(err, store.ErrFenced) {
+			return err
+		}
+		return p.begunBefore(ctx, r.job.ID, one, err)
 	})
 	if err != nil {
 		p.drop(&r.job, "begin follow-up", err)

@@ -101,8 +101,8 @@ func (p *Pool) start(fetch context.Context, j *job.Job, mark store.StartMark) er
 		switch {
 		case readErr != nil:
 			return fmt.Errorf("%w: %w", store.ErrUnavailable, readErr)
-		case now.State == job.Running && now.Attempt == mark.Attempt && now.Node == mark.Node:
-			return nil
+		case now.State == job.Running && now.Attempt == mark.Attempt && now.Node == mark.Node && now.StartedAt.Sub(mark.At).Abs() < time.Microsecond:
+			return nil // this mark, to the microsecond that stores keep, and no other of this node
 		}
 		return err
 	})

@@ -41,27 +41,29 @@ func (p *Pool) Run(fetch, work context.Context) error {
 	return nil
 }
 
-// dispatch starts jobs as they may run, at most Workers at once.
+// dispatch starts jobs as they may run, at most Workers at once, or as many as there are hands.
 func (p *Pool) dispatch(fetch, work context.Context, all *sync.WaitGroup) {
-	slots := make(chan struct{}, p.o.Workers)
+	hands := p.o.Hands
+	if hands == nil {
+		hands = &own{pool: p, slots: make(chan struct{}, p.o.Workers)}
+	}
 	timer := time.NewTimer(longestSleep)
 	defer timer.Stop()
 	for {
-		select {
-		case slots <- struct{}{}:
-		case <-fetch.Done():
+		place, ok := hands.Reserve(fetch)
+		if !ok {
 			return
 		}
 		r, pause := p.take(fetch, work)
 		if r != nil {
-			r.leave = sync.OnceFunc(func() { <-slots })
+			r.leave = sync.OnceFunc(place.Free)
 			all.Go(func() {
 				defer r.leave()
-				p.run(fetch, r)
+				p.run(fetch, r, func() *job.Waiting { return hands.Carry(fetch, place, Carried{r}) })
 			})
 			continue
 		}
-		<-slots
+		place.Free()
 		timer.Reset(pause)
 		select {
 		case <-p.next:
@@ -126,8 +128,8 @@ func (r *run) tie() {
 }
 
 // run takes a job through one attempt.
-func (p *Pool) run(fetch context.Context, r *run) {
-	again := p.attempt(fetch, r)
+func (p *Pool) run(fetch context.Context, r *run, attempt func() *job.Waiting) {
+	again := attempt()
 	for {
 		cancelled := p.release(r, again)
 		if cancelled == "" {
@@ -150,6 +152,10 @@ func (p *Pool) release(r *run, again *job.Waiting) (cancelled string) {
 		return cancelled
 	}
 	delete(p.running, r.job.ID)
+	if p.o.Released != nil {
+		p.o.Released(r.job)
+		again = nil // who gave the job decides how it goes on
+	}
 	p.flow.Done(r.job.ID, again, time.Now())
 	p.wake()
 	return ""
@@ -239,6 +245,15 @@ func noRoom(w job.Waiting) string {
 func (p *Pool) done(id string, again *job.Waiting) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.giveBack(id, again)
+}
+
+// giveBack is done with p.mu held.
+func (p *Pool) giveBack(id string, again *job.Waiting) {
+	if p.o.Released != nil {
+		p.o.Released(job.Job{ID: id})
+		again = nil
+	}
 	p.flow.Done(id, again, time.Now())
 	p.wake()
 }

@@ -104,6 +104,16 @@ type Options struct {
 	// Sweep ends left-over processes of jobs whose daemon died, before they can run again. It
 	// may be nil.
 	Sweep func(ctx context.Context, jobs []string) (ended int, err error)
+
+	// What follows is for several processes on one store, see package fleet.
+
+	// Hands carry jobs to other processes, in place of running them here.
+	Hands Hands
+	// Released is told of each job that Take brought and that is over here. It must not block, nor
+	// ask the pool.
+	Released func(j job.Job)
+	// Holds reports whether this process may still begin what it was given. Nil is always.
+	Holds func() bool
 }
 
 const defaultMaxLive = 100_000

@@ -25,6 +25,7 @@ type target struct {
 	config *pgxpool.Config
 	schema string
 	shown  string
+	shared bool
 }
 
 // Shown is a store's URL without its password and parameters, for people.
@@ -114,6 +115,14 @@ func openReads(ctx context.Context, t target, validate pgconn.ValidateConnectFun
 	config.ConnConfig.ValidateConnect = validate
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	return reads{pool}, err
+}
+
+// openSide opens the few connections for heartbeats and notes.
+func openSide(ctx context.Context, t target) (*pgxpool.Pool, error) {
+	config := t.config.Copy()
+	config.MaxConns = 4
+	config.ConnConfig.RuntimeParams["statement_timeout"] = fmt.Sprint(readTimeout.Milliseconds())
+	return pgxpool.NewWithConfig(ctx, config)
 }
 
 // checkServer refuses a server whose commits cannot be relied on, and says in words what they

@@ -22,9 +22,13 @@ func (o *fenced) statement() (string, []any, string) { return o.sql, o.args, o.i
 
 // BeginFollowUp commits the start of a follow-up.
 func (s *Store) BeginFollowUp(ctx context.Context, id string, u job.FollowUp) error {
-	return s.follow(ctx, "begin", id, `INSERT INTO follow_up (job, attempt, step, try, event, kind, started_at)
+	return s.follow(ctx, "begin", id, `WITH mine AS MATERIALIZED (
+			SELECT t.job FROM ticket t JOIN job j ON j.seq = t.job WHERE j.id = $1 AND t.node = $8 FOR UPDATE OF t
+		) INSERT INTO follow_up (job, attempt, step, try, event, kind, started_at)
 		SELECT seq, $2, $3, $4, $5, $6, $7 FROM job WHERE id = $1 AND attempt = $2 AND state = 'running' AND ending <> ''
-		RETURNING 1`, u.Attempt, u.Step, u.Try, u.Event, u.Kind, nullTime(u.StartedAt))
+			AND ($8 = 0 OR seq IN (SELECT job FROM mine))
+		ON CONFLICT (job, attempt, step, try) DO NOTHING RETURNING 1`,
+		u.Attempt, u.Step, u.Try, u.Event, u.Kind, nullTime(u.StartedAt), s.node.Load())
 }
 
 // EndFollowUp records the end of a follow-up.
@@ -39,8 +43,11 @@ func (s *Store) EndFollowUp(ctx context.Context, id string, u job.FollowUp) erro
 
 // Conclude ends a running job that has an Ending.
 func (s *Store) Conclude(ctx context.Context, id string, at time.Time) error {
-	return s.follow(ctx, "conclude", id, `UPDATE job SET state = ending, ending = '', finished_at = $2
-		WHERE id = $1 AND state = 'running' AND ending <> '' RETURNING 1`, nullTime(at))
+	return s.follow(ctx, "conclude", id, `WITH moved AS (
+			UPDATE job SET state = ending, ending = '', finished_at = $2
+			WHERE id = $1 AND state = 'running' AND ending <> '' RETURNING seq
+		), released AS (DELETE FROM ticket USING moved WHERE ticket.job = moved.seq)
+		SELECT 1 FROM moved`, nullTime(at))
 }
 
 func (s *Store) follow(ctx context.Context, what, id, sql string, args ...any) error {

@@ -57,7 +57,7 @@ func (w *writer) reopen() error {
 		return err
 	}
 	if _, err = checkServer(ctx, conn); err == nil {
-		err = takeStore(ctx, conn, w.target.schema)
+		err = takeStore(ctx, conn, w.target)
 	}
 	if err != nil {
 		return errors.Join(err, conn.Close(ctx))

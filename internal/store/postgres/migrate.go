@@ -45,18 +45,18 @@ const (
 
 // bringUp checks the server, takes the store for this process and migrates its schema. It returns
 // what a commit survives.
-func bringUp(ctx context.Context, conn *pgx.Conn, schema string) (durable string, err error) {
+func bringUp(ctx context.Context, conn *pgx.Conn, t target) (durable string, err error) {
 	if durable, err = checkServer(ctx, conn); err != nil {
 		return "", err
 	}
-	if err := takeStore(ctx, conn, schema); err != nil {
+	if err := takeStore(ctx, conn, t); err != nil {
 		return "", err
 	}
 	texts, err := steps()
 	if err != nil {
 		return "", err
 	}
-	return durable, migrate(ctx, conn, schema, texts)
+	return durable, migrate(ctx, conn, t.schema, texts)
 }
 
 // errTaken: another process writes.
@@ -66,12 +66,16 @@ var errTaken = errors.New("another process has the store open; PostgreSQL tells 
 // after a moment that a process has ended.
 const takeWithin = 3 * time.Second
 
-// takeStore takes the lock of the one process that may write. It is the connection's and ends
-// with it.
-func takeStore(ctx context.Context, conn *pgx.Conn, schema string) error {
+// takeStore takes the lock of those who may write: of one process, or of all that share the store.
+// It is the connection's and ends with it.
+func takeStore(ctx context.Context, conn *pgx.Conn, t target) error {
+	lock := "pg_try_advisory_lock"
+	if t.shared {
+		lock = "pg_try_advisory_lock_shared"
+	}
 	for began := time.Now(); ; {
 		var ok bool
-		err := conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1, hashtext($2))", lockWriter, schema).Scan(&ok)
+		err := conn.QueryRow(ctx, "SELECT "+lock+"($1, hashtext($2))", lockWriter, t.schema).Scan(&ok)
 		switch {
 		case err != nil:
 			return fmt.Errorf("take the store: %w", err)

@@ -65,7 +65,7 @@ func findJobs(ctx context.Context, tx pgx.Tx, where string, args ...any) ([]job.
 // may the action begin.
 func (s *Store) Start(ctx context.Context, m store.StartMark) error {
 	id, err := knownID("job", m.Job)
-	op := &start{move: move{id: id, attempt: m.Attempt}, m: m}
+	op := &start{move: move{id: id, attempt: m.Attempt}, m: m, node: s.node.Load()}
 	if err == nil {
 		err = s.writer.do(ctx, op, 256)
 	}
@@ -80,18 +80,22 @@ func (s *Store) Start(ctx context.Context, m store.StartMark) error {
 
 type start struct {
 	move
-	m store.StartMark
+	m    store.StartMark
+	node int64 // that must have the job's ticket, 0 for no matter
 
 	refused *job.Refusal
 }
 
-var startStatement = `WITH moved AS (
+// startStatement locks the ticket, so that a take-over waits for the start or the start finds it gone.
+var startStatement = `WITH mine AS MATERIALIZED (
+		SELECT t.job FROM ticket t JOIN job j ON j.seq = t.job WHERE j.id = $1 AND t.node = $6 FOR UPDATE OF t
+	), moved AS (
 		UPDATE job SET state = 'running', reason = '', attempt = $2, started_at = $3, exit_code = NULL, error = '', node = $4
-		WHERE id = $1 AND attempt = $2 - 1 AND ` + waits + ` RETURNING seq
+		WHERE id = $1 AND attempt = $2 - 1 AND ` + waits + ` AND ($6 = 0 OR seq IN (SELECT job FROM mine)) RETURNING seq
 	) INSERT INTO attempt (job, n, started_at, config) SELECT seq, $2, $3, $5 FROM moved RETURNING 1`
 
 func (o *start) args() []any {
-	return []any{o.id, o.m.Attempt, nullTime(o.m.At), o.m.Node, o.m.Config}
+	return []any{o.id, o.m.Attempt, nullTime(o.m.At), o.m.Node, o.m.Config, o.node}
 }
 
 func (o *start) statement() (string, []any, string) {
@@ -136,22 +140,31 @@ func (o *start) finish(ctx context.Context, tx pgx.Tx) error {
 	return err
 }
 
-// Finish records the end of an attempt of a running job and where it goes, in one transaction.
+// Finish records the end of an attempt of a running job and where it goes, in one transaction. The
+// job's ticket goes with it, unless follow-ups are to run.
 func (s *Store) Finish(ctx context.Context, e store.Ended) error {
-	id, err := knownID("job", e.Job)
+	op, err := newFinish(e)
 	if err == nil {
-		err = checkNext(e.Next)
-	}
-	if err == nil {
-		op := &finish{move: move{id: id, attempt: e.Attempt}, e: e, size: len(e.Output)}
-		op.encoding, op.output = codec.Encode(e.Output)
-		op.e.Output = nil
 		err = s.writer.do(ctx, op, 256+len(op.output))
 	}
 	if err != nil {
 		return fmt.Errorf("finish attempt %d: %w", e.Attempt, err)
 	}
 	return nil
+}
+
+func newFinish(e store.Ended) (*finish, error) {
+	id, err := knownID("job", e.Job)
+	if err == nil {
+		err = checkNext(e.Next)
+	}
+	if err != nil {
+		return nil, err
+	}
+	op := &finish{move: move{id: id, attempt: e.Attempt}, e: e, size: len(e.Output)}
+	op.encoding, op.output = codec.Encode(e.Output)
+	op.e.Output = nil
+	return op, nil
 }
 
 // checkNext refuses states that a finish or settle cannot lead to.
@@ -176,6 +189,8 @@ const finishStatement = `WITH moved AS (
 		UPDATE job SET state = $3, reason = $4, run_at = coalesce($5, run_at), finished_at = $6, exit_code = $7, error = $8,
 			superseded_by = $9, ending = $10
 		WHERE id = $1 AND attempt = $2 AND state = 'running' AND ending = '' RETURNING seq
+	), released AS (
+		DELETE FROM ticket USING moved WHERE ticket.job = moved.seq AND $10 = ''
 	) UPDATE attempt SET finished_at = $11, exit_code = $7, signal = $12, status = $13, error = $8, size = $14,
 		encoding = $15, output = $16
 	FROM moved WHERE attempt.job = moved.seq AND attempt.n = $2 RETURNING 1`

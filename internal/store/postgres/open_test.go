@@ -53,6 +53,9 @@ func TestOpen_RefusesADatabaseThatIsOpenElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	open(t, url, Options{})
+	if durable, err := Examine(t.Context(), url); err != nil || !strings.Contains(durable, "flushed") {
+		t.Errorf("Examine: %q, %v", durable, err)
+	}
 }
 
 func TestOpen_RefusesTablesThatAreNotItsOwn(t *testing.T) {

@@ -17,13 +17,16 @@ package postgres
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/store"
@@ -41,6 +44,9 @@ type Options struct {
 	Log *slog.Logger
 	// CommitDeadline bounds how long a write waits for its answer; 0 is 5 s.
 	CommitDeadline time.Duration
+	// Shared lets several processes write, which package fleet keeps apart. Without it the process
+	// has the store for itself.
+	Shared bool
 	// QueueLen is how many writes may wait; 0 is 1024. Beyond it a write is refused at once.
 	QueueLen int
 }
@@ -64,7 +70,12 @@ func (o *Options) setDefaults() {
 type Store struct {
 	reads
 	writer  *writer
+	side    *pgxpool.Pool // for what must not wait behind the writer
+	target  target
+	channel string // of notes
+	sender  string // of this process's
 	durable string
+	node    *atomic.Int64 // that starts jobs only by its tickets; 0 for none
 
 	closing sync.Once
 	closed  error
@@ -78,12 +89,12 @@ var _ store.Store = (*Store)(nil)
 // or in the first one of the URL's search_path.
 //
 // It refuses a server that does not keep what it has committed (fsync off), one that cannot be
-// written to (a standby), tables of a newer version, and a database that another process has open
-// as its store: the writing connection holds a lock for as long as it lives, so that no two
-// processes ever write. No error holds the password.
+// written to (a standby), tables of a newer version, and, unless both are Shared, a database that
+// another process has open as its store: the writing connection holds a lock for as long as it
+// lives. No error holds the password.
 func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	o.setDefaults()
-	s := &Store{}
+	s := &Store{node: &atomic.Int64{}}
 	if err := s.open(ctx, url, o); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", Shown(url), err), s.release())
 	}
@@ -99,10 +110,15 @@ func (s *Store) open(ctx context.Context, url string, o Options) error {
 	if err != nil {
 		return err
 	}
-	if s.durable, err = bringUp(ctx, conn, target.schema); err != nil {
+	target.shared, s.target, s.channel = o.Shared, target, "tenterhook_"+target.schema
+	s.sender = rand.Text()[:senderLen]
+	if s.durable, err = bringUp(ctx, conn, target); err != nil {
 		return errors.Join(err, conn.Close(context.WithoutCancel(ctx)))
 	}
 	if s.reads, err = openReads(ctx, target, pgconn.ValidateConnectTargetSessionAttrsPrimary); err != nil {
+		return errors.Join(err, conn.Close(context.WithoutCancel(ctx)))
+	}
+	if s.side, err = openSide(ctx, target); err != nil {
 		return errors.Join(err, conn.Close(context.WithoutCancel(ctx)))
 	}
 	s.writer = newWriter(target, conn, o)
@@ -125,8 +141,10 @@ func (s *Store) release() error {
 	if s.writer != nil {
 		err = s.writer.close()
 	}
-	if s.pool != nil {
-		s.pool.Close()
+	for _, pool := range []*pgxpool.Pool{s.side, s.pool} {
+		if pool != nil {
+			pool.Close()
+		}
 	}
 	return err
 }
@@ -138,3 +156,6 @@ func (s *Store) Ready(context.Context) error { return s.writer.ready() }
 // Broken delivers one error when the store can never be written to again by this process: when
 // another one has taken it over. The daemon should exit.
 func (s *Store) Broken() <-chan error { return s.writer.broken }
+
+// ActAs makes Start ask for a ticket of the node: only the one that a job was given to may start it.
+func (s *Store) ActAs(node int64) { s.node.Store(node) }

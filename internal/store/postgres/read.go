@@ -136,23 +136,26 @@ func (r *reads) jobs(ctx context.Context, where string, args ...any) ([]job.Job,
 
 // scanJobs reads all rows of jobColumns and closes them.
 func scanJobs(rows pgx.Rows) ([]job.Job, error) {
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (j job.Job, err error) {
-		var (
-			run, created, started, finished *time.Time
-			keys                            *string
-		)
-		err = row.Scan(&j.Seq, &j.ID, &j.Delivery, &j.Hook, &j.Rule, &j.State, &j.Reason, &j.Attempt, &j.Since,
-			&run, &created, &started, &finished, &j.ExitCode, &j.Error, &j.ConcurrencyKey,
-			&j.SupersededBy, &j.ReplayOf, &j.Node, &keys, &j.Burst, &j.Ending)
-		if err != nil {
-			return j, err
-		}
-		j.RunAt, j.CreatedAt, j.StartedAt, j.FinishedAt = timeOf(run), timeOf(created), timeOf(started), timeOf(finished)
-		if j.Keys, err = decodeKeys(keys); err != nil {
-			return j, err
-		}
-		return j, decodeTexts(&j.Reason, &j.Error, &j.ConcurrencyKey)
-	})
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (job.Job, error) { return scanJob(row) })
+}
+
+// scanJob reads jobColumns, and what is before them into before.
+func scanJob(row pgx.CollectableRow, before ...any) (j job.Job, err error) {
+	var (
+		run, created, started, finished *time.Time
+		keys                            *string
+	)
+	err = row.Scan(append(before, &j.Seq, &j.ID, &j.Delivery, &j.Hook, &j.Rule, &j.State, &j.Reason, &j.Attempt, &j.Since,
+		&run, &created, &started, &finished, &j.ExitCode, &j.Error, &j.ConcurrencyKey,
+		&j.SupersededBy, &j.ReplayOf, &j.Node, &keys, &j.Burst, &j.Ending)...)
+	if err != nil {
+		return j, err
+	}
+	j.RunAt, j.CreatedAt, j.StartedAt, j.FinishedAt = timeOf(run), timeOf(created), timeOf(started), timeOf(finished)
+	if j.Keys, err = decodeKeys(keys); err != nil {
+		return j, err
+	}
+	return j, decodeTexts(&j.Reason, &j.Error, &j.ConcurrencyKey)
 }
 
 // Attempts returns a job's attempts, first to last.

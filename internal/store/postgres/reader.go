@@ -51,3 +51,34 @@ func (r *Reader) Close() error {
 	r.pool.Close()
 	return nil
 }
+
+// Examine connects to the database that url names, and says what its commits survive, or why it
+// cannot be a store. It changes nothing.
+func Examine(ctx context.Context, url string) (durable string, err error) {
+	t, err := parse(url)
+	if err != nil {
+		return "", err
+	}
+	conn, err := t.connect(ctx, connectWithin)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	if durable, err = checkServer(ctx, conn); err != nil {
+		return "", err
+	}
+	texts, err := steps()
+	if err != nil {
+		return "", err
+	}
+	have, err := version(ctx, conn, t.schema)
+	switch {
+	case err != nil:
+		return "", err
+	case have == 0:
+		return durable + "; the tables are made at the first start", nil
+	case have < len(texts):
+		return fmt.Sprintf("%s; its schema is %d, and the next start brings it to %d", durable, have, len(texts)), nil
+	}
+	return durable, checkVersion(have, len(texts))
+}

@@ -1,0 +1,214 @@
+package daemon_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tenterhook/tenterhook/internal/job"
+	"github.com/tenterhook/tenterhook/internal/store/postgres"
+	"github.com/tenterhook/tenterhook/internal/store/postgres/postgrestest"
+)
+
+// fleetLease is short, so that faults three leases long fit into a test.
+const fleetLease = 2 * time.Second
+
+// fleetNode is a daemon of a fleet, in a process of its own, that can be killed and started again.
+type fleetNode struct {
+	t    *testing.T
+	name string
+	dir  string
+
+	mu  sync.Mutex
+	p   *process
+	all []*process // the earlier ones too
+}
+
+func newFleetNode(t *testing.T, url, name, hooks string) *fleetNode {
+	t.Helper()
+	n := &fleetNode{t: t, name: name, dir: onPostgres(t, url, fmt.Sprintf("node: {name: %s, lease: %s}\n", name, fleetLease)+hooks)}
+	n.start()
+	return n
+}
+
+func (n *fleetNode) start() {
+	n.t.Helper()
+	p := launch(n.t, n.dir)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.p = p
+	n.all = append(n.all, p)
+}
+
+func (n *fleetNode) process() *process {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.p
+}
+
+// freeze stops the process for a while, as a machine that swaps or a hypervisor does.
+func (n *fleetNode) freeze(d time.Duration) {
+	n.t.Helper()
+	p := n.process().cmd.Process
+	must(n.t, p.Signal(syscall.SIGSTOP))
+	<-time.After(d) // how long the fault lasts
+	must(n.t, p.Signal(syscall.SIGCONT))
+}
+
+// push sends a delivery to a node and returns its job, "" when it was not acknowledged.
+func (n *fleetNode) push(path, id, body string) string {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, "POST", n.process().url+path, strings.NewReader(body))
+	must(n.t, err)
+	req.Header = http.Header{"X-Hub-Signature-256": {sign(secret, body)}, "X-Github-Delivery": {id}, "X-Github-Event": {"push"}}
+	a, err := sendRequest(req)
+	if err != nil || a.status != http.StatusAccepted || len(a.json.Jobs) == 0 {
+		return ""
+	}
+	return a.json.Jobs[0]
+}
+
+// TestFleet_EveryControlHoldsWhenNodesAreKilledAndFrozen sends jobs to three daemons on one
+// database, to rules with all flow controls, and meanwhile kills daemons, and freezes them for
+// three leases. At the end every acknowledged job has ended as its controls allow, no attempt has
+// begun twice, and no lane had more running than its limit.
+// TENTERHOOK_FLEET_FAULTS, TENTERHOOK_FLEET_JOBS and TENTERHOOK_FLEET_KEYS set how much.
+func TestFleet_EveryControlHoldsWhenNodesAreKilledAndFrozen(t *testing.T) {
+	url := postgrestest.Schema(t)
+	ledger := filepath.Join(shortDir(t), "ledger")
+	write(t, ledger, "")
+	faults, jobs, keys := count("TENTERHOOK_FLEET_FAULTS", 4), count("TENTERHOOK_FLEET_JOBS", 600), count("TENTERHOOK_FLEET_KEYS", 100)
+	hooks := strings.Replace(flowHooks(ledger), "workers: 16", "workers: 6", 1)
+	nodes := []*fleetNode{newFleetNode(t, url, "a", hooks), newFleetNode(t, url, "b", hooks), newFleetNode(t, url, "c", hooks)}
+	w := &flowWalk{t: t, apart: time.Second}
+	began := time.Now()
+	var senders sync.WaitGroup
+	var enough atomic.Bool
+	for i := range 6 {
+		senders.Go(func() {
+			for !enough.Load() {
+				w.sendToFleet(nodes[i%3], keys/len(flowKinds))
+				if w.accepted.Load() >= int64(jobs) {
+					return
+				}
+			}
+		})
+	}
+	for i := range faults {
+		n := nodes[rand.IntN(3)]
+		<-time.After(time.Duration(500+rand.IntN(1500)) * time.Millisecond) // the moment of the fault
+		if i%2 == 0 {
+			n.process().kill()
+			<-time.After(time.Duration(rand.IntN(2)) * 2 * fleetLease) // it is taken over, or is back before
+			n.start()
+		} else {
+			n.freeze(3 * fleetLease)
+		}
+	}
+	within(t, 30*time.Minute, "everything to be sent", func() bool { return w.accepted.Load() >= int64(jobs) })
+	enough.Store(true)
+	senders.Wait()
+	s, err := postgres.OpenReader(t.Context(), url)
+	must(t, err)
+	defer func() { _ = s.Close() }()
+	live := -1
+	defer func() {
+		if t.Failed() {
+			t.Logf("%d jobs have not ended", live)
+			for _, id := range w.odd {
+				t.Logf("job %s:\n%s", id, everything(id, ledger, nodes))
+			}
+			for _, n := range nodes {
+				log := strings.Split(n.process().log.String(), "\n")
+				t.Logf("end of the log of %s:\n%s", n.name, strings.Join(log[max(0, len(log)-15):], "\n"))
+			}
+		}
+	}()
+	within(t, 10*time.Minute, "every job to end", func() bool {
+		counts, err := s.Counts(t.Context())
+		must(t, err)
+		live = total(counts)
+		return live == 0
+	})
+	w.check(s, read(t, ledger))
+	t.Logf("%d faults, %d jobs acknowledged over %d keys in %v, %d requests with unknown outcome; ends: %v",
+		faults, w.accepted.Load(), keys, time.Since(began).Round(time.Second), w.unknown.Load(), w.ends)
+}
+
+// everything is what the ledger and the logs have of a job.
+func everything(id, ledger string, nodes []*fleetNode) string {
+	var b strings.Builder
+	about := func(who, text string) {
+		for line := range strings.Lines(text) {
+			if strings.Contains(line, id) {
+				b.WriteString(who + " " + line)
+			}
+		}
+	}
+	content, _ := os.ReadFile(ledger)
+	about("ledger", string(content))
+	for _, n := range nodes {
+		for _, p := range n.all {
+			about(n.name, p.log.String())
+		}
+	}
+	return b.String()
+}
+
+// sendToFleet sends one delivery to a node.
+func (w *flowWalk) sendToFleet(n *fleetNode, keys int) {
+	kinds := []string{"queue", "newest", "cancel", "skip", "burst", "first", "throttle", "rate", "sequence", "once"}
+	serial := w.serial.Add(1)
+	kind, key := kinds[rand.IntN(len(kinds))], rand.IntN(max(1, keys))
+	body := fmt.Sprintf(`{"n":%d,"key":"%d","group":"%d-%d","pause":%d}`, serial, key, key, serial/40, rand.IntN(9))
+	id := n.push("/"+kind, fmt.Sprint(serial), body)
+	if id == "" {
+		w.unknown.Add(1)
+		<-time.After(20 * time.Millisecond) // a node that is gone refuses at once
+		return
+	}
+	w.accepted.Add(1)
+	w.acked.Store(id, serial)
+}
+
+// TestFleet_ADeadNodesJobsAreTakenOver kills the node that leads and runs a job.
+func TestFleet_ADeadNodesJobsAreTakenOver(t *testing.T) {
+	url := postgrestest.Schema(t)
+	out := filepath.Join(shortDir(t), "out")
+	hooks := "workers: 2\n" + strings.Replace(strings.Replace(slowHook, "OUTFILE", out, 1), "sleep 0.2", `[ "$HOOK_ATTEMPT" != 1 ] || sleep 60`, 1) +
+		"        on_interrupt: retry\n"
+	a := newFleetNode(t, url, "a", hooks)
+	id := a.push("/slow", "d1", `{"key":"k"}`)
+	s, err := postgres.OpenReader(t.Context(), url)
+	must(t, err)
+	defer func() { _ = s.Close() }()
+	state := func(want job.State, attempt int) func() bool {
+		return func() bool {
+			j, err := s.Job(t.Context(), id)
+			must(t, err)
+			return j.State == want && j.Attempt == attempt
+		}
+	}
+	eventually(t, "the job to run", state(job.Running, 1))
+	newFleetNode(t, url, "b", hooks)
+	killed := time.Now()
+	a.process().kill()
+	eventually(t, "the other node to run it again", state(job.Succeeded, 2))
+	took := time.Since(killed)
+	j, err := s.Job(t.Context(), id)
+	must(t, err)
+	if j.Node != "b" {
+		t.Errorf("it ran on %q", j.Node)
+	}
+	t.Logf("with a lease of %v, the job of a leader that was killed had ended elsewhere after %v", fleetLease, took.Round(10*time.Millisecond))
+}

@@ -1,0 +1,615 @@
+// Package fleet lets several daemons work on one PostgreSQL store as if they were one.
+//
+// One of them leads: it alone decides which job runs next, with the same job.Flow that a single
+// daemon has in memory, rebuilt from the store when it begins to lead. What it decides it writes:
+// a ticket gives one job to one node. The node runs it and records its end, which takes the ticket
+// away; the leader sees that and decides on. So every flow control holds over all nodes because
+// one Flow decides, and no attempt starts twice because of three fences in the store:
+//
+//   - The start of an attempt names the attempt before it, and locks the node's ticket.
+//   - A ticket is written only while the leader's term is the current one.
+//   - A node that was silent for its lease is taken over: its tickets go, in a transaction that
+//     waits for starts under way, and no later start finds one.
+//
+// Silence is counted by who watches, on its own clock that never jumps, and only while it can ask
+// the database: clocks are never compared, and an outage of the database is nobody's silence. A
+// node that cannot reach the database ends what it runs before its lease is over.
+//
+// Notes between the nodes (LISTEN and NOTIFY) only make it fast. Whatever a note says is also
+// found by looking, every few seconds.
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tenterhook/tenterhook/internal/job"
+	"github.com/tenterhook/tenterhook/internal/store"
+	"github.com/tenterhook/tenterhook/internal/store/postgres"
+	"github.com/tenterhook/tenterhook/internal/worker"
+)
+
+// DefaultLease is after how much silence a node's jobs are taken over.
+const DefaultLease = 10 * time.Second
+
+// beats is how often a node says within its lease that it lives.
+const beats = 5
+
+// Options are what a Fleet is made of.
+type Options struct {
+	Store  *postgres.Store // opened as Shared
+	Node   postgres.Node   // Name, Labels, Workers, Lease and Version count
+	Log    *slog.Logger
+	Digest func() string // of the configuration in force
+	// OnPause is called when another node changed what is paused.
+	OnPause func(context.Context)
+	// Watch may put something around the store of the leader.
+	Watch func(*postgres.Led) worker.Store
+	// Worker makes the node's own pool; Node, Released, Holds and Hands are set here.
+	Worker worker.Options
+}
+
+// Fleet is this daemon as one node of many. It does what a worker.Pool does for a single one. Make
+// it with New, call Recover, then Run.
+type Fleet struct {
+	o      Options
+	pool   *worker.Pool
+	teller *teller
+	broken chan error
+
+	id     atomic.Int64 // this life of the node
+	began  time.Time
+	beaten atomic.Int64 // how long after began the last beat that was heard was sent
+	leader atomic.Pointer[leader]
+	counts atomic.Pointer[map[job.State]int] // as the store had them a moment ago
+
+	tickets chan struct{} // capacity 1: perhaps there are other tickets
+	nudge   chan struct{} // capacity 1: perhaps nobody leads
+	pauses  chan struct{} // capacity 1: perhaps other rules are paused
+
+	mu       sync.Mutex
+	seen     map[int64]*taken   // tickets that were taken
+	held     map[string][]int64 // the same by job, in the order they came
+	released []int64            // tickets that are to be given back
+	over     []int64            // Seqs of jobs that are over here
+	freed    chan struct{}      // capacity 1: released has some
+}
+
+// taken is what was done about a ticket.
+type taken struct{ cancelled, overtaken bool }
+
+// New makes a Fleet. It starts nothing.
+func New(o Options) *Fleet {
+	if o.Node.Lease <= 0 {
+		o.Node.Lease = DefaultLease
+	}
+	f := &Fleet{
+		o: o, broken: make(chan error, 1), began: time.Now(), seen: map[int64]*taken{}, held: map[string][]int64{},
+		tickets: make(chan struct{}, 1), freed: make(chan struct{}, 1), nudge: make(chan struct{}, 1), pauses: make(chan struct{}, 1),
+	}
+	f.teller = newTeller(o.Store, f.heard)
+	o.Worker.Store = orStore(o.Worker.Store, o.Store)
+	o.Worker.Node, o.Worker.Workers = o.Node.Name, o.Node.Workers
+	o.Worker.Released, o.Worker.Holds = f.release, f.holds
+	f.pool = worker.New(o.Worker)
+	return f
+}
+
+func orStore(s worker.Store, otherwise *postgres.Store) worker.Store {
+	if s == nil {
+		return otherwise
+	}
+	return s
+}
+
+// Broken delivers an error when the daemon must end: another one has its name.
+func (f *Fleet) Broken() <-chan error { return f.broken }
+
+// Leads reports whether this node decides for all.
+func (f *Fleet) Leads() bool { return f.leader.Load() != nil }
+
+// Recover ends what an earlier life of this node left running, and makes the node known. What the
+// earlier life had been given is taken over by the leader then.
+func (f *Fleet) Recover(ctx context.Context) (worker.Report, error) {
+	var report worker.Report
+	if err := f.alone(ctx); err != nil {
+		return report, err
+	}
+	left, err := f.o.Store.TicketsOfName(ctx, f.o.Node.Name)
+	if err != nil {
+		return report, err
+	}
+	if f.o.Worker.Sweep != nil && len(left) > 0 {
+		ids := make([]string, len(left))
+		for i := range left {
+			ids[i] = left[i].Job.ID
+		}
+		if report.Swept, err = f.o.Worker.Sweep(ctx, ids); err != nil {
+			return report, fmt.Errorf("end left-over processes: %w", err)
+		}
+	}
+	counts, err := f.o.Store.Counts(ctx)
+	if err != nil {
+		return report, err
+	}
+	f.counts.Store(&counts)
+	report.Waiting = counts[job.Queued] + counts[job.Scheduled]
+	return report, f.register(ctx)
+}
+
+// alone makes sure that no other daemon lives that has this node's name: one that is up must not
+// beat while it is watched.
+func (f *Fleet) alone(ctx context.Context) error {
+	before, err := f.beating(ctx)
+	if err != nil || len(before) == 0 {
+		return err
+	}
+	f.o.Log.Info("an earlier life of this node did not end cleanly, making sure that it has ended", "node", f.o.Node.Name)
+	var longest time.Duration
+	for _, n := range before {
+		longest = max(longest, n.Lease/beats*3/2)
+	}
+	pause(ctx, longest)
+	after, err := f.beating(ctx)
+	if err != nil {
+		return err
+	}
+	for id, n := range after {
+		if n.Beat != before[id].Beat {
+			return fmt.Errorf("node %q: %w: give each its own node.name", n.Name, postgres.ErrReplaced)
+		}
+	}
+	return ctx.Err()
+}
+
+// beating returns the lives of this node's name that have not ended, by id.
+func (f *Fleet) beating(ctx context.Context) (map[int64]postgres.Node, error) {
+	nodes, err := f.o.Store.Nodes(ctx, false)
+	out := map[int64]postgres.Node{}
+	for _, n := range nodes {
+		if n.Name == f.o.Node.Name && (n.State == "up" || n.State == "draining") {
+			out[n.ID] = n
+		}
+	}
+	return out, err
+}
+
+func (f *Fleet) register(ctx context.Context) error {
+	n := f.o.Node
+	n.Config = f.o.Digest()
+	sent := time.Since(f.began)
+	id, err := f.o.Store.Register(ctx, n)
+	if err != nil {
+		return err
+	}
+	f.o.Store.ActAs(id)
+	f.id.Store(id)
+	f.beaten.Store(int64(sent))
+	f.teller.tell(postgres.Note{Kind: postgres.NoteNodes})
+	f.o.Log.Info("node is known", "node", n.Name, "id", id, "lease", n.Lease.String())
+	return nil
+}
+
+// silent is for how long nobody may have heard of this node.
+func (f *Fleet) silent() time.Duration { return time.Since(f.began) - time.Duration(f.beaten.Load()) }
+
+// holds reports whether nobody can have taken this node's jobs over yet.
+func (f *Fleet) holds() bool { return f.silent() < f.o.Node.Lease*2/3 }
+
+// Run runs jobs until fetch ends, and returns once the end of everything that runs here has been
+// recorded. When work ends, what runs is ended.
+func (f *Fleet) Run(fetch, work context.Context) error {
+	ctx, stop := context.WithCancel(context.WithoutCancel(fetch))
+	var all sync.WaitGroup
+	all.Go(func() { f.teller.run(ctx) })
+	all.Go(func() { f.listen(ctx) })
+	all.Go(func() { f.giveBack(ctx) })
+	all.Go(func() { f.takeTickets(ctx, fetch) })
+	all.Go(func() { f.live(ctx, fetch) })
+	all.Go(func() { f.watchSilence(ctx) })
+	all.Go(func() { f.watchAwaited(ctx) })
+	err := f.pool.Run(fetch, work)
+	f.giveBackAll()
+	leave, cancel := context.WithTimeout(context.WithoutCancel(fetch), f.o.Node.Lease)
+	defer cancel()
+	if left := f.o.Store.Leave(leave, f.id.Load()); left != nil {
+		f.o.Log.Warn("leave the fleet", "error", left)
+	}
+	f.teller.tell(postgres.Note{Kind: postgres.NoteNodes})
+	stop()
+	all.Wait()
+	f.teller.send(leave)
+	return err
+}
+
+// Committed is told by the store of the jobs that a commit of this node has made wait or end.
+func (f *Fleet) Committed(jobs []job.Job) {
+	seqs := make([]int64, len(jobs))
+	var ended []job.Job
+	for i := range jobs {
+		seqs[i] = jobs[i].Seq
+		if jobs[i].State.Terminal() {
+			ended = append(ended, jobs[i])
+		}
+	}
+	f.pool.Settled(ended)
+	f.teller.tell(postgres.Note{Kind: postgres.NoteJobs, IDs: seqs})
+}
+
+// heard is told of every note, its own too.
+func (f *Fleet) heard(n postgres.Note) {
+	switch n.Kind {
+	case postgres.NoteTickets:
+		for _, id := range n.IDs {
+			if id == f.id.Load() {
+				poke(f.tickets)
+			}
+		}
+	case postgres.NoteNodes:
+		poke(f.nudge)
+	case postgres.NotePauses:
+		poke(f.pauses)
+	}
+	if l := f.leader.Load(); l != nil {
+		l.heard(n)
+	}
+}
+
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// listen hears notes until ctx ends.
+func (f *Fleet) listen(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := f.o.Store.Listen(ctx, func() {
+			poke(f.tickets)
+			if l := f.leader.Load(); l != nil {
+				poke(l.look)
+			}
+		}, f.heard)
+		if ctx.Err() == nil {
+			f.o.Log.Debug("notes are not heard, only looked for", "error", err)
+			pause(ctx, time.Second)
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// takeTickets runs what this node was given, until ctx ends; nothing new once fetch has ended.
+func (f *Fleet) takeTickets(ctx, fetch context.Context) {
+	look := time.NewTicker(f.o.Node.Lease / beats)
+	defer look.Stop()
+	for {
+		select {
+		case <-f.tickets:
+		case <-look.C:
+		case <-ctx.Done():
+			return
+		}
+		tickets, err := f.o.Store.Tickets(ctx, f.id.Load())
+		if err != nil {
+			f.o.Log.Debug("read tickets", "error", err)
+			continue
+		}
+		f.take(ctx, fetch, tickets)
+	}
+}
+
+func (f *Fleet) take(ctx, fetch context.Context, tickets []postgres.Ticket) {
+	still := map[int64]bool{}
+	for _, t := range tickets {
+		still[t.ID] = true
+		f.mu.Lock()
+		known := f.seen[t.ID]
+		f.mu.Unlock()
+		switch {
+		case known == nil && fetch.Err() != nil:
+			continue // it goes back when this node leaves
+		case known == nil:
+			known = &taken{}
+			f.mu.Lock()
+			f.seen[t.ID] = known
+			f.held[t.Job.ID] = append(f.held[t.Job.ID], t.ID)
+			f.mu.Unlock()
+			f.pool.Take(t.Job)
+		case !f.pool.Knows(t.Job.ID):
+			f.mu.Lock()
+			f.released = append(f.released, t.ID) // it was dropped
+			f.mu.Unlock()
+			poke(f.freed)
+		}
+		if t.Cancel != "" && !known.cancelled {
+			known.cancelled = true
+			_ = f.pool.Cancel(ctx, t.Job.ID, t.Cancel) // one that is over is as good
+		}
+		if t.Overtaken != "" && !known.overtaken {
+			known.overtaken = true
+			f.pool.Overtake(ctx, t.Job.ID, t.Overtaken)
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for id := range f.seen {
+		if !still[id] {
+			delete(f.seen, id)
+		}
+	}
+}
+
+// release is told by the pool of a job that is over here.
+func (f *Fleet) release(j job.Job) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if tickets := f.held[j.ID]; len(tickets) > 1 {
+		f.released, f.held[j.ID] = append(f.released, tickets[0]), tickets[1:]
+	} else if len(tickets) == 1 {
+		f.released = append(f.released, tickets[0])
+		delete(f.held, j.ID)
+	}
+	if j.Seq != 0 {
+		f.over = append(f.over, j.Seq)
+	}
+	poke(f.freed)
+}
+
+// giveBack gives tickets back that are left, and tells the leader, until ctx ends.
+func (f *Fleet) giveBack(ctx context.Context) {
+	for {
+		select {
+		case <-f.freed:
+			f.giveBackAll()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (f *Fleet) giveBackAll() {
+	f.mu.Lock()
+	released, over := f.released, f.over
+	f.released, f.over = nil, nil
+	f.mu.Unlock()
+	if len(over) > 0 {
+		// The leader hears at once of those whose tickets went with their ends, and looks itself.
+		f.teller.tell(postgres.Note{Kind: postgres.NoteReleased, IDs: over})
+	}
+	if len(released) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), f.o.Node.Lease)
+	defer cancel()
+	left, err := f.o.Store.Release(ctx, released)
+	if err != nil {
+		f.o.Log.Debug("give tickets back", "error", err) // they go when this life ends
+	}
+	if len(left) > 0 {
+		f.teller.tell(postgres.Note{Kind: postgres.NoteReleased, IDs: left})
+	}
+}
+
+// live says that the node lives, and leads when nobody does, until ctx ends.
+func (f *Fleet) live(ctx, fetch context.Context) {
+	var leading sync.WaitGroup
+	defer leading.Wait()
+	w := newWatch(f.o.Node.Lease)
+	tick := time.NewTicker(f.o.Node.Lease / beats)
+	defer tick.Stop()
+	for {
+		f.beat(ctx, fetch)
+		if f.leader.Load() == nil && fetch.Err() == nil {
+			f.stand(ctx, fetch, w, &leading)
+		}
+		if counts, err := f.o.Store.Counts(ctx); err == nil {
+			f.counts.Store(&counts)
+		}
+		select {
+		case <-tick.C:
+		case <-f.nudge:
+		case <-f.pauses:
+			f.o.OnPause(ctx)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (f *Fleet) beat(ctx, fetch context.Context) {
+	state := "up"
+	if fetch.Err() != nil {
+		state = "draining"
+	}
+	sent := time.Since(f.began)
+	switch err := f.o.Store.Beat(ctx, f.id.Load(), state, f.o.Digest()); {
+	case err == nil:
+		f.beaten.Store(int64(sent))
+	case errors.Is(err, postgres.ErrGone):
+		f.o.Log.Warn("this node was silent for too long, its jobs were taken over", "node", f.o.Node.Name)
+		f.pool.Abandon()
+		if fetch.Err() == nil {
+			if err := f.register(ctx); err != nil {
+				f.o.Log.Warn("register anew", "error", err)
+			}
+		}
+	case errors.Is(err, postgres.ErrReplaced):
+		f.pool.Abandon()
+		select {
+		case f.broken <- fmt.Errorf("node %q: %w: give each its own node.name", f.o.Node.Name, err):
+		default:
+		}
+	default:
+		f.o.Log.Debug("beat", "error", err)
+	}
+}
+
+// stand makes this node lead when nobody does.
+func (f *Fleet) stand(ctx, fetch context.Context, w *watch, leading *sync.WaitGroup) {
+	before, err := f.o.Store.Leader(ctx)
+	if err != nil || !w.vacant(before) {
+		return
+	}
+	term, err := f.o.Store.Claim(ctx, before, f.id.Load())
+	if err != nil {
+		f.o.Log.Debug("not leading", "error", err)
+		return
+	}
+	l := newLeader(f, term)
+	f.leader.Store(l)
+	leading.Go(func() {
+		l.run(fetch)
+		f.leader.CompareAndSwap(l, nil)
+	})
+}
+
+// watch counts the silence of the leader.
+type watch struct {
+	lease  time.Duration
+	last   postgres.Lead
+	at     time.Time
+	silent time.Duration
+}
+
+func newWatch(lease time.Duration) *watch { return &watch{lease: lease, at: time.Now()} }
+
+// vacant reports whether nobody leads: nobody says so, or whoever does was silent for a lease.
+func (w *watch) vacant(now postgres.Lead) bool {
+	passed := min(time.Since(w.at), 2*w.lease/beats) // a question that took longer was an outage, or this node stood still
+	w.at = time.Now()
+	if now != w.last {
+		w.last, w.silent = now, 0
+	} else {
+		w.silent += passed
+	}
+	return now.Holder == 0 || w.silent >= w.lease
+}
+
+// watchSilence ends what runs here when the database cannot be reached for so long that others may
+// take it over.
+func (f *Fleet) watchSilence(ctx context.Context) {
+	tick := time.NewTicker(f.o.Node.Lease / 20)
+	defer tick.Stop()
+	var abandoned bool
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		if late := f.silent() > f.o.Node.Lease*9/10; late != abandoned {
+			if abandoned = late; late {
+				f.o.Log.Warn("the database was not reached for almost the lease, ending what runs", "lease", f.o.Node.Lease.String())
+				f.pool.Abandon()
+			}
+		}
+	}
+}
+
+// watchAwaited tells who waits here for the end of jobs that end on other nodes.
+func (f *Fleet) watchAwaited(ctx context.Context) {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		for _, id := range f.pool.Awaited() {
+			j, err := f.o.Store.Job(ctx, id)
+			if err != nil || !j.State.Terminal() {
+				continue
+			}
+			done := worker.Done{Job: id, State: j.State, Reason: j.Reason, ExitCode: j.ExitCode}
+			if attempts, err := f.o.Store.Attempts(ctx, id); err == nil && len(attempts) > 0 {
+				done.Output = attempts[len(attempts)-1].Output
+			}
+			f.pool.Tell(done)
+		}
+	}
+}
+
+// Cancel ends a job wherever it waits or runs. See worker.Pool.Cancel.
+func (f *Fleet) Cancel(ctx context.Context, id, reason string) error {
+	now := time.Now()
+	err := f.o.Store.Settle(ctx, store.Settle{Job: id, At: now, Next: job.Cancelled, Reason: reason})
+	if err == nil {
+		if j, err := f.o.Store.Job(ctx, id); err == nil {
+			f.pool.Settled([]job.Job{j})
+			f.teller.tell(postgres.Note{Kind: postgres.NoteJobs, IDs: []int64{j.Seq}})
+		}
+		return nil
+	}
+	if !errors.Is(err, store.ErrFenced) {
+		return err
+	}
+	node, err := f.o.Store.Cancelled(ctx, id, reason)
+	if err != nil {
+		return err
+	}
+	f.teller.tell(postgres.Note{Kind: postgres.NoteTickets, IDs: []int64{node}})
+	return nil
+}
+
+// SetPaused says which rules start nothing; the store has it already.
+func (f *Fleet) SetPaused(pauses []job.Pause) {
+	if l := f.leader.Load(); l != nil {
+		l.pool.SetPaused(pauses)
+	}
+}
+
+// TellPaused tells the other nodes that what is paused has changed.
+func (f *Fleet) TellPaused() { f.teller.tell(postgres.Note{Kind: postgres.NotePauses}) }
+
+// Expect begins to watch for the end of jobs, wherever they run.
+func (f *Fleet) Expect(ids []string) *worker.Expectation { return f.pool.Expect(ids) }
+
+// Output is what the running attempt of a job on this node has written so far.
+func (f *Fleet) Output(id string) ([]byte, bool) { return f.pool.Output(id) }
+
+// Wait says what keeps a job from starting. Only the node that leads knows.
+func (f *Fleet) Wait(id string) (w job.Wait, ok bool) {
+	if l := f.leader.Load(); l != nil {
+		return l.pool.Wait(id)
+	}
+	return w, false
+}
+
+// Oldest is the job that has waited longest although its time has come. Only the node that leads
+// knows.
+func (f *Fleet) Oldest() (j job.Job, ok bool) {
+	if l := f.leader.Load(); l != nil {
+		return l.pool.Oldest()
+	}
+	return j, false
+}
+
+// Counts is how many jobs of all nodes are in each state that has not ended, a moment ago.
+func (f *Fleet) Counts() map[job.State]int { return *f.counts.Load() }
+
+// mostLive bounds the jobs that have not ended.
+const mostLive = 100_000
+
+// Full reports whether no further job should be taken.
+func (f *Fleet) Full() bool {
+	n := 0
+	for _, count := range f.Counts() {
+		n += count
+	}
+	return n >= mostLive
+}
