@@ -52,7 +52,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-func build(t *testing.T) string {
+func build(t testing.TB) string {
 	t.Helper()
 	path, err := plain()
 	must(t, err)
@@ -69,7 +69,7 @@ type process struct {
 }
 
 // launch starts the binary in dir and waits until it says where it listens.
-func launch(t *testing.T, dir string, env ...string) *process {
+func launch(t testing.TB, dir string, env ...string) *process {
 	t.Helper()
 	cmd := exec.Command(build(t), "serve", "-c", filepath.Join(dir, "hooks.yaml"), "--log-format", "json")
 	cmd.Env = env
@@ -77,7 +77,7 @@ func launch(t *testing.T, dir string, env ...string) *process {
 }
 
 // launchCommand starts a command that becomes the daemon.
-func launchCommand(t *testing.T, dir string, cmd *exec.Cmd) *process {
+func launchCommand(t testing.TB, dir string, cmd *exec.Cmd) *process {
 	t.Helper()
 	p := spawn(t, dir, cmd)
 	select {
@@ -92,7 +92,7 @@ func launchCommand(t *testing.T, dir string, cmd *exec.Cmd) *process {
 }
 
 // spawn starts a command that becomes the daemon, unless it crashes before.
-func spawn(t *testing.T, dir string, cmd *exec.Cmd) *process {
+func spawn(t testing.TB, dir string, cmd *exec.Cmd) *process {
 	t.Helper()
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir}, cmd.Env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -50,7 +50,7 @@ func start(t *testing.T, hooks string) *running {
 }
 
 // shortDir is a temporary folder whose path is short enough for a unix socket.
-func shortDir(t *testing.T) string {
+func shortDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "th")
 	if err != nil {

@@ -58,7 +58,7 @@ var saves = []struct {
 
 var stamp atomic.Int64
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
