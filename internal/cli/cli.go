@@ -49,6 +49,7 @@ type grammar struct {
 	Rejects    rejectsCmd    `cmd:"" group:"look" help:"List the requests that were refused, and why."`
 	Audit      auditCmd      `cmd:"" group:"look" help:"List who changed what; verify that nobody changed the list."`
 	Status     statusCmd     `cmd:"" group:"look" help:"Show how the daemon is."`
+	Nodes      nodesCmd      `cmd:"" group:"look" help:"List the daemons that share a PostgreSQL store."`
 	UI         uiCmd         `cmd:"" name:"ui" group:"look" help:"Print a link to the web UI that lets you in once."`
 
 	Register registerCmd `cmd:"" group:"write" help:"Register a hook at its sender, through the sender's API."`
@@ -59,6 +60,7 @@ type grammar struct {
 	Plan       planCmd       `cmd:"" group:"write" help:"Try another configuration on the deliveries that are stored."`
 	Pause      pauseCmd      `cmd:"" group:"daemon" help:"Let a hook or rule start nothing; what arrives is kept."`
 	Resume     resumeCmd     `cmd:"" group:"daemon" help:"Let a paused hook or rule start again."`
+	Migrate    migrateCmd    `cmd:"" group:"daemon" help:"Copy a SQLite store into a PostgreSQL database, checked and resumable."`
 	Backup     backupCmd     `cmd:"" group:"daemon" help:"Copy the store to a file, checked, while the daemon runs or not."`
 	Reload     reloadCmd     `cmd:"" group:"daemon" help:"Make the daemon read its configuration again."`
 	Completion completionCmd `cmd:"" group:"other" help:"Print a completion script for your shell."`

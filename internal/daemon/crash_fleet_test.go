@@ -2,10 +2,12 @@ package daemon_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -200,7 +202,10 @@ func TestFleet_ADeadNodesJobsAreTakenOver(t *testing.T) {
 		}
 	}
 	eventually(t, "the job to run", state(job.Running, 1))
-	newFleetNode(t, url, "b", hooks)
+	b := newFleetNode(t, url, "b", hooks)
+	if nodes := listNodes(t, b.dir); len(nodes) != 2 || !nodes[0].Leads || nodes[1].Leads || nodes[0].Jobs != 1 || !nodes[1].Differs { // each has a file of its own
+		t.Errorf("nodes: %+v", nodes)
+	}
 	killed := time.Now()
 	a.process().kill()
 	eventually(t, "the other node to run it again", state(job.Succeeded, 2))
@@ -211,4 +216,19 @@ func TestFleet_ADeadNodesJobsAreTakenOver(t *testing.T) {
 		t.Errorf("it ran on %q", j.Node)
 	}
 	t.Logf("with a lease of %v, the job of a leader that was killed had ended elsewhere after %v", fleetLease, took.Round(10*time.Millisecond))
+}
+
+type listedNode struct {
+	Name, State    string
+	Leads, Differs bool
+	Jobs           int
+}
+
+// listNodes is "tenterhook nodes".
+func listNodes(t *testing.T, dir string) (nodes []listedNode) {
+	t.Helper()
+	out, err := exec.Command(build(t), "nodes", "-c", filepath.Join(dir, "hooks.yaml"), "--json").Output()
+	must(t, err)
+	must(t, json.Unmarshal(out, &nodes))
+	return nodes
 }

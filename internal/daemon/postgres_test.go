@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -111,4 +113,26 @@ func TestPostgres_ALaneHoldsOverThreeNodes(t *testing.T) {
 		t.Errorf("at most %d of 2 lanes ran at once, on %v", most, where)
 	}
 	t.Logf("ran on %v", where)
+}
+
+// TestMigrate_TakesAStoreToADatabase moves a daemon from a file to a database: what it knew it knows.
+func TestMigrate_TakesAStoreToADatabase(t *testing.T) {
+	r := start(t, siteHook)
+	a := r.push("/github", "d1", "push", pushMain)
+	r.job(a.json.Jobs[0])
+	must(t, r.stop())
+	url := postgrestest.Schema(t)
+	migrate := exec.Command(build(t), "migrate", "--from", "sqlite:"+filepath.Join(r.dir, "t.db"), "--to", "$TO", "--json")
+	migrate.Env = append(os.Environ(), "TO="+url)
+	out, err := migrate.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), `"checked": 4`) {
+		t.Fatalf("%v: %s", err, out)
+	}
+	moved := startIn(t, onPostgres(t, url, siteHook))
+	if again := moved.push("/github", "d1", "push", pushMain); again.json.Status != "duplicate" || again.json.Delivery != a.json.Delivery {
+		t.Errorf("after the move the same delivery is answered %d %s", again.status, again.body)
+	}
+	if j := moved.job(a.json.Jobs[0]); j.State != job.Succeeded || j.Attempts[0].Output != "done\n" {
+		t.Errorf("after the move the job is %+v", j)
+	}
 }
