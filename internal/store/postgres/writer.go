@@ -294,7 +294,7 @@ func (w *writer) transact(batch []*write) error {
 	tx, err := w.conn.Begin(ctx)
 	if err != nil {
 		w.discard()
-		return fmt.Errorf("begin: %w", err)
+		return lostConnectionError{fmt.Errorf("begin: %w", err)}
 	}
 	if err := apply(ctx, tx, batch); err != nil {
 		if w.conn.IsClosed() {
@@ -307,6 +307,9 @@ func (w *writer) transact(batch []*write) error {
 	}
 	if err := tx.Commit(ctx); err != nil {
 		w.discard()
+		if sqlState(err) == "" { // nobody knows whether it happened
+			err = lostConnectionError{err}
+		}
 		return fmt.Errorf("commit: %w", err)
 	}
 	return nil
