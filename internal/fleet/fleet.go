@@ -15,6 +15,11 @@
 // the database: clocks are never compared, and an outage of the database is nobody's silence. A
 // node that cannot reach the database ends what it runs before its lease is over.
 //
+// River (riverqueue.com) was to carry the tickets. Its jobs are taken over when they have run for
+// longer than any job may, an hour by default, not when their node is silent for seconds, and
+// river_test.go shows it; what is left of it then, claiming a row and being told of it, is the few
+// statements of store/postgres/fleet.go, in the transactions that the fences need.
+//
 // Notes between the nodes (LISTEN and NOTIFY) only make it fast. Whatever a note says is also
 // found by looking, every few seconds.
 package fleet

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/store"
@@ -119,6 +120,9 @@ func (o *start) finish(ctx context.Context, tx pgx.Tx) error {
 		return o.move.finish(ctx, tx)
 	}
 	o.refused = nil
+	if err := o.lockTicket(ctx, tx); err != nil {
+		return err
+	}
 	jobs, err := findJobs(ctx, tx, "WHERE j.id = $1 AND attempt = $2 - 1 AND "+waits+" FOR UPDATE OF j", o.id, o.m.Attempt)
 	if err != nil {
 		return err
@@ -133,9 +137,29 @@ func (o *start) finish(ctx context.Context, tx pgx.Tx) error {
 	case err != nil:
 		return err
 	case o.refused == nil:
-		_, err = tx.Exec(ctx, startStatement, o.args()...)
-	default:
-		_, err = tx.Exec(ctx, settleStatement, o.id, string(o.refused.State), encodeText(o.refused.Reason), nil, nullTime(o.m.At), o.refused.By)
+		return one(tx.Exec(ctx, startStatement, o.args()...))
+	}
+	return one(tx.Exec(ctx, settleStatement, o.id, string(o.refused.State), encodeText(o.refused.Reason), nil, nullTime(o.m.At), o.refused.By))
+}
+
+// lockTicket is store.ErrFenced unless the node has the job's ticket.
+func (o *start) lockTicket(ctx context.Context, tx pgx.Tx) error {
+	if o.node == 0 {
+		return nil
+	}
+	var seq int64
+	err := tx.QueryRow(ctx, `SELECT t.job FROM ticket t JOIN job j ON j.seq = t.job WHERE j.id = $1 AND t.node = $2
+		FOR UPDATE OF t`, o.id, o.node).Scan(&seq)
+	if isNoRows(err) {
+		return why(ctx, tx, o.id)
+	}
+	return err
+}
+
+// one makes an error of a statement that should have changed one row and did not.
+func one(tag pgconn.CommandTag, err error) error {
+	if err == nil && tag.RowsAffected() != 1 {
+		err = fmt.Errorf("%d rows were changed instead of one", tag.RowsAffected())
 	}
 	return err
 }
