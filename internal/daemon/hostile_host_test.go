@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -141,6 +142,33 @@ func TestHost_L7_ItRunsWithNextToNothing(t *testing.T) {
 	}
 	eventually(t, "its job to succeed", func() bool { return strings.Contains(p.log.String(), "job succeeded") })
 	p.end(t)
+}
+
+// TestHost_J3_TimesAreInUTCWhateverTheMachineSays starts the daemon in another zone and in one that is
+// none, on a machine without files of zones.
+func TestHost_J3_TimesAreInUTCWhateverTheMachineSays(t *testing.T) {
+	for _, zone := range []string{"Asia/Kolkata", "Nowhere/Town"} {
+		dir := shortDir(t)
+		write(t, filepath.Join(dir, "hooks.yaml"), header(dir)+`hooks: [{name: site, path: /site, verify: none, match: 'in_window("00:00-24:00", "America/New_York")', run: "true"}]`)
+		p := launch(t, dir, "TZ="+zone, "ZONEINFO=/nowhere")
+		a, err := send("POST", p.url+"/site", "{}", nil)
+		must(t, err)
+		if a.status != 202 || len(a.json.Jobs) != 1 {
+			t.Errorf("a delivery is answered %d %s", a.status, a.body)
+		}
+		_, body := (&running{t: t, dir: dir}).admin("deliveries/" + a.json.Delivery)
+		times := regexp.MustCompile(`\d{4}-\d\d-\d\dT[^"]+`)
+		all := times.FindAllString(body, -1)
+		for _, at := range all {
+			if !strings.HasSuffix(at, "Z") {
+				t.Errorf("in zone %s a time is %q", zone, at)
+			}
+		}
+		if len(all) == 0 {
+			t.Errorf("no time in %s", body)
+		}
+		p.end(t)
+	}
 }
 
 // TestHost_L8_FewOpenFilesAreEnoughForWhoeverComesNext has more connections than descriptors, and

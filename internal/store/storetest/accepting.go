@@ -16,6 +16,21 @@ import (
 )
 
 var accepting = []testCase{
+	{"a clock that is wrong or late is believed", func(f fixture) {
+		for _, at := range []time.Time{time.Unix(7, 0).UTC(), time.Unix(1<<31, 5000).UTC(), time.Date(2262, 5, 1, 0, 0, 0, 0, time.UTC)} {
+			d := newDelivery("deploy", at.String())
+			d.ReceivedAt = at
+			id := f.accept(d, "build").Jobs[0].ID
+			f.ok(f.store.Start(f.context(), store.StartMark{Job: id, Attempt: 1, At: at.Add(time.Second)}))
+			f.ok(f.store.Finish(f.context(), store.Ended{Job: id, Attempt: 1, At: at.Add(2 * time.Second), Next: job.Succeeded}))
+			f.store = f.reopen()
+			got, err := f.store.Delivery(f.context(), d.ID)
+			f.ok(err)
+			as, err := f.store.Attempts(f.context(), id)
+			f.ok(err)
+			f.equal("when", []time.Time{got.ReceivedAt, f.job(id).CreatedAt, as[0].StartedAt, as[0].FinishedAt}, []time.Time{at, at, at.Add(time.Second), at.Add(2 * time.Second)})
+		}
+	}},
 	{"a delivery is read back as it was stored", func(f fixture) {
 		d := newDelivery("deploy", "k-1")
 		d.Event, d.Query, d.Secret, d.Config = "push", "a=1&b=%ff", 2, "c0ffee"
