@@ -153,7 +153,12 @@ func (w *walk) finish() {
 	s, err := sqlite.OpenReader(w.t.Context(), filepath.Join(w.disk, "t.db"))
 	must(w.t, err)
 	defer func() { _ = s.Close() }()
-	within(w.t, time.Minute, "every job to end", func() bool {
+	defer func() {
+		if w.t.Failed() {
+			w.t.Logf("what has not ended: %s", unended(w.t, s))
+		}
+	}()
+	within(w.t, 2*time.Minute, "every job to end", func() bool {
 		counts, err := s.Counts(w.t.Context())
 		return err == nil && total(counts) == 0
 	})
@@ -161,8 +166,21 @@ func (w *walk) finish() {
 	w.check(s)
 }
 
+// unended describes the jobs that wait or run.
+func unended(t *testing.T, s *sqlite.Reader) string {
+	var all strings.Builder
+	for _, state := range []job.State{job.Scheduled, job.Queued, job.Running} {
+		jobs, err := s.Jobs(t.Context(), store.Filter{State: state, Limit: 20})
+		fmt.Fprintf(&all, "%s: %d %v\n", state, len(jobs), err)
+		for _, j := range jobs {
+			fmt.Fprintf(&all, "  %+v\n", j)
+		}
+	}
+	return all.String()
+}
+
 func (w *walk) check(s *sqlite.Reader) {
-	ran := w.checkLedger()
+	ran := w.checkLedger(s)
 	for id, n := range w.jobs {
 		j, err := s.Job(w.t.Context(), id)
 		switch {
@@ -180,7 +198,7 @@ func (w *walk) check(s *sqlite.Reader) {
 }
 
 // checkLedger returns which jobs ran.
-func (w *walk) checkLedger() (ran map[string]bool) {
+func (w *walk) checkLedger(s *sqlite.Reader) (ran map[string]bool) {
 	ran = map[string]bool{}
 	attempts, jobOf := map[string]int{}, map[string]string{}
 	text, err := os.ReadFile(w.ledger)
@@ -195,7 +213,8 @@ func (w *walk) checkLedger() (ran map[string]bool) {
 		id, n := words[1], words[3]
 		ran[id] = true
 		if attempts[line]++; attempts[line] > 1 {
-			w.t.Errorf("attempt began %d times: %s", attempts[line], line)
+			kept, err := s.Attempts(w.t.Context(), id)
+			w.t.Errorf("attempt began %d times: %s; the store has %+v, %v", attempts[line], line, kept, err)
 		}
 		if other := jobOf[n]; other != "" && other != id {
 			w.t.Errorf("delivery %s made two jobs: %s and %s", n, other, id)
