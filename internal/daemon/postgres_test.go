@@ -8,11 +8,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/tenterhook/tenterhook/internal/config"
 	"github.com/tenterhook/tenterhook/internal/daemon"
 	"github.com/tenterhook/tenterhook/internal/job"
+	"github.com/tenterhook/tenterhook/internal/store"
 	"github.com/tenterhook/tenterhook/internal/store/postgres/postgrestest"
 )
 
@@ -113,6 +115,38 @@ func TestPostgres_ALaneHoldsOverThreeNodes(t *testing.T) {
 		t.Errorf("at most %d of 2 lanes ran at once, on %v", most, where)
 	}
 	t.Logf("ran on %v", where)
+}
+
+// TestPostgres_K3_CopiesToEveryNodeAtOnceAreOneDelivery sends each delivery to three nodes, twice to
+// each, all at the same time.
+func TestPostgres_K3_CopiesToEveryNodeAtOnceAreOneDelivery(t *testing.T) {
+	url := postgrestest.Schema(t)
+	nodes := []*running{node(t, url, "a", siteHook), node(t, url, "b", siteHook), node(t, url, "c", siteHook)}
+	for i := range 20 {
+		var all sync.WaitGroup
+		answers := make([]answer, 2*len(nodes))
+		for k := range answers {
+			all.Go(func() { answers[k] = nodes[k%len(nodes)].push("/github", fmt.Sprint("d", i), "push", pushMain) })
+		}
+		all.Wait()
+		taken := 0
+		for _, a := range answers {
+			if a.status == http.StatusAccepted {
+				taken++
+			}
+			if a.status >= 300 || a.json.Delivery != answers[0].json.Delivery {
+				t.Errorf("a copy was answered %d %s", a.status, a.body)
+			}
+		}
+		if taken != 1 {
+			t.Errorf("%d of %d copies were taken", taken, len(answers))
+		}
+	}
+	jobs, _, err := nodes[0].client.Jobs(t.Context(), store.Filter{Limit: 500})
+	must(t, err)
+	if len(jobs) != 20 {
+		t.Errorf("%d jobs of 20 deliveries", len(jobs))
+	}
 }
 
 // TestMigrate_TakesAStoreToADatabase moves a daemon from a file to a database: what it knew it knows.
