@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -51,12 +52,17 @@ hooks:
 
 func benchmarkFleet(b *testing.B, what string, nodes int) {
 	var urls []string
+	var pids []int
+	up := func(dir string) {
+		p := launch(b, dir)
+		urls, pids = append(urls, p.url), append(pids, p.cmd.Process.Pid)
+	}
 	var counts func() map[job.State]int
 	var server *pgx.Conn
 	if nodes == 0 {
 		dir := shortDir(b)
 		must(b, os.WriteFile(filepath.Join(dir, "hooks.yaml"), []byte(header(dir)+benchHooks), 0o600))
-		urls = append(urls, launch(b, dir).url)
+		up(dir)
 		s, err := sqlite.OpenReader(b.Context(), filepath.Join(dir, "t.db"))
 		must(b, err)
 		defer func() { _ = s.Close() }()
@@ -66,7 +72,7 @@ func benchmarkFleet(b *testing.B, what string, nodes int) {
 		for i := range nodes {
 			dir := shortDir(b)
 			must(b, os.WriteFile(filepath.Join(dir, "hooks.yaml"), []byte(fmt.Sprintf("server: {listen: '127.0.0.1:0'}\nadmin: {listen: 'unix:%s/admin.sock'}\nstore: {url: '%s'}\nnode: {name: n%d}\n", dir, url, i)+benchHooks), 0o600))
-			urls = append(urls, launch(b, dir).url)
+			up(dir)
 		}
 		s, err := postgres.OpenReader(b.Context(), url)
 		must(b, err)
@@ -76,7 +82,7 @@ func benchmarkFleet(b *testing.B, what string, nodes int) {
 		must(b, err)
 		defer func() { _ = server.Close(context.Background()) }()
 	}
-	before := costs(b, server)
+	before, busy := costs(b, server), cpu(b, pids)
 	b.ResetTimer()
 	var next atomic.Int64
 	var senders sync.WaitGroup
@@ -114,6 +120,11 @@ func benchmarkFleet(b *testing.B, what string, nodes int) {
 	}
 	b.StopTimer()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "per-s")
+	for i, spent := range cpu(b, pids) {
+		if i < 2 { // the first leads
+			b.ReportMetric((spent-busy[i]).Seconds()*1e6/float64(b.N), []string{"first-cpu-us/op", "second-cpu-us/op"}[i])
+		}
+	}
 	if server != nil {
 		after := costs(b, server)
 		for i, unit := range []string{"WAL-B/op", "commits/op", "inserted/op", "updated/op", "deleted/op"} {
@@ -132,6 +143,24 @@ func costs(b *testing.B, server *pgx.Conn) (c [5]float64) {
 	must(b, server.QueryRow(b.Context(), `SELECT pg_current_wal_lsn() - '0/0', xact_commit, tup_inserted, tup_updated, tup_deleted
 		FROM pg_stat_database WHERE datname = current_database()`).Scan(&c[0], &c[1], &c[2], &c[3], &c[4]))
 	return c
+}
+
+// cpu is how long processes, and the children they have waited for, have been on a processor.
+func cpu(b *testing.B, pids []int) (spent []time.Duration) {
+	for _, pid := range pids {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		must(b, err)
+		_, after, _ := strings.Cut(string(stat), ") ")
+		fields := strings.Fields(after)
+		var ticks int64
+		for _, f := range fields[11:15] { // utime, stime, cutime, cstime in hundredths of a second
+			n, err := strconv.ParseInt(f, 10, 64)
+			must(b, err)
+			ticks += n
+		}
+		spent = append(spent, time.Duration(ticks)*10*time.Millisecond)
+	}
+	return spent
 }
 
 func countsOf(b *testing.B, s interface {
