@@ -61,6 +61,8 @@ func (c backupCmd) Run(e *env) error {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return fail(errors.New("interrupted: no backup was written"))
+	case errors.Is(err, sqlite.ErrOwnFile):
+		return fail(err, "name another file for the backup")
 	case errors.Is(err, fs.ErrExist):
 		return fail(fmt.Errorf("%s is there already", c.File), "--force replaces it, once the new one is good")
 	case errors.Is(err, fs.ErrNotExist):

@@ -40,6 +40,9 @@ func Backup(ctx context.Context, path, to string, overwrite bool, progress func(
 	if to, err = filepath.Abs(to); err != nil {
 		return c, err
 	}
+	if isOfStore(path, to) {
+		return c, fmt.Errorf("back up to %q: %w", to, ErrOwnFile)
+	}
 	if _, err := os.Lstat(to); err == nil && !overwrite {
 		return c, fmt.Errorf("back up to %q: %w", to, fs.ErrExist)
 	}
@@ -60,6 +63,48 @@ func Backup(ctx context.Context, path, to string, overwrite bool, progress func(
 		return c, fmt.Errorf("check backup: %w", err)
 	}
 	return c, publish(partial, to, overwrite)
+}
+
+// ErrOwnFile: the file to back up to is one of the store itself. A daemon would go on writing to the
+// one whose name was taken away, and all of that would be lost.
+var ErrOwnFile = errors.New("that is a file of the store itself")
+
+// isOfStore reports whether to names a file of the store at path, by whichever way.
+func isOfStore(path, to string) bool {
+	for _, store := range []string{path, resolved(path)} {
+		for _, suffix := range []string{"", "-wal", "-shm", "-journal", ".lock", ".last-good"} {
+			if resolved(store+suffix) == resolved(to) || inResolvedFolder(store+suffix) == inResolvedFolder(to) {
+				return true
+			}
+			one, err := os.Stat(store + suffix)
+			other, otherErr := os.Stat(to)
+			if err == nil && otherErr == nil && os.SameFile(one, other) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// resolved is a path without symbolic links; where the file is not there, without those of its folder.
+func resolved(path string) string {
+	if whole, err := filepath.EvalSymlinks(path); err == nil {
+		if absolute, err := filepath.Abs(whole); err == nil {
+			return absolute
+		}
+	}
+	return inResolvedFolder(path)
+}
+
+func inResolvedFolder(path string) string {
+	folder, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return filepath.Clean(path)
+	}
+	if real, err := filepath.EvalSymlinks(folder); err == nil {
+		folder = real
+	}
+	return filepath.Join(folder, filepath.Base(path))
 }
 
 // copyTo copies one moment of the store, and counts its rows in the same moment.

@@ -123,3 +123,34 @@ func TestBackup_OfADamagedStoreIsNone(t *testing.T) {
 		t.Error("the backup is there")
 	}
 }
+
+// A daemon that has a store open goes on writing to the file whose name a backup took, and all of
+// that would be lost: acknowledged deliveries, too.
+func TestBackup_IsNeverOverTheStoreItself(t *testing.T) {
+	dir := t.TempDir()
+	live := filepath.Join(dir, "live.db")
+	s := open(t, live, Options{})
+	mustPut(t, s, "before")
+	for name, target := range map[string]string{"link.db": live, "other": dir} {
+		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, to := range []string{
+		live, live + "-wal", live + "-shm", live + "-journal", live + ".lock", live + ".last-good",
+		filepath.Join(dir, "link.db"), filepath.Join(dir, "other", "live.db"), filepath.Join(dir, "other", "live.db-wal"),
+	} {
+		if _, err := Backup(t.Context(), live, to, true, func(int, int) {}); !errors.Is(err, ErrOwnFile) {
+			t.Errorf("to %s: %v", to, err)
+		}
+	}
+	if _, err := Backup(t.Context(), filepath.Join(dir, "link.db"), live, true, func(int, int) {}); !errors.Is(err, ErrOwnFile) {
+		t.Errorf("of a link to it: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "old"), []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Backup(t.Context(), live, filepath.Join(dir, "old"), true, func(int, int) {}); err != nil {
+		t.Errorf("over another file: %v", err)
+	}
+}
