@@ -53,7 +53,7 @@ type benchRule struct {
 }
 
 // bench shows the test bench. A link can fill it in; what is tried is posted, since a request may
-// be large, and changes nothing either way.
+// be large, and changes nothing either way. As in the API, it takes the scope run.
 func (u *UI) bench(r *http.Request, v *visit) (*view, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), storeWait)
 	defer cancel()
@@ -73,7 +73,9 @@ func (u *UI) bench(r *http.Request, v *visit) (*view, error) {
 	if !q.Has("match") || q.Get("was") != data.Target { // another rule was picked: its own condition
 		data.Match = data.condition()
 	}
-	if err := u.try(ctx, &data); err != nil {
+	if !v.session.Scope.Has(admin.ScopeRun) {
+		data.Error = "Your login is for reading only: trying something needs the scope run."
+	} else if err := u.try(ctx, &data); err != nil {
 		return nil, err
 	}
 	return &view{name: "bench", title: "Test bench", nav: "bench", data: data}, nil

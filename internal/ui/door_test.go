@@ -194,3 +194,37 @@ func TestLogin_SlowsDownGuesses(t *testing.T) {
 		t.Errorf("after ten wrong ones: %d", p.StatusCode)
 	}
 }
+
+// What is refused changes nothing, and is no entry of the audit log: whoever reaches the page could
+// push everything else out of it.
+func TestLogin_GuessesDoNotFillTheAuditLog(t *testing.T) {
+	v := serve(t, hooks).visitor()
+	v.logIn()
+	for _, form := range []url.Values{{"link": {"wrong"}}, {"token": {"wrong"}}} {
+		for range 12 {
+			if p := v.do("POST", "/login", form); p.StatusCode != http.StatusUnauthorized {
+				t.Fatalf("a wrong one: %d", p.StatusCode)
+			}
+		}
+	}
+	page := v.do("GET", "/audit", nil)
+	if n := strings.Count(page.body, "<tr data-row>"); n != 2 { // the link, and the login by it
+		t.Errorf("%d entries: %s", n, page.body)
+	}
+}
+
+func TestBench_IsNotForReaders(t *testing.T) {
+	s := serve(t, hooks)
+	v := s.visitor()
+	if p := v.do("POST", "/login", url.Values{"token": {boardToken}}); p.StatusCode != http.StatusSeeOther {
+		t.Fatalf("log in: %d", p.StatusCode)
+	}
+	id := s.push("/github/Hello-World", readPayload(t, "github-push")).Delivery
+	path := "/bench?" + url.Values{"delivery": {id}, "rule": {"site/deploy"}, "was": {"site/deploy"}, "match": {`payload.repository.name startsWith "Hello"`}}.Encode()
+	if p := v.do("GET", path, nil); p.StatusCode != http.StatusOK || strings.Contains(p.body, "with this condition") || !strings.Contains(p.body, "for reading only") {
+		t.Errorf("a reader tries a condition: %d", p.StatusCode)
+	}
+	if p := v.do("GET", "/deliveries/"+id, nil); p.StatusCode != http.StatusOK {
+		t.Errorf("a reader reads: %d", p.StatusCode)
+	}
+}
