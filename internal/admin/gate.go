@@ -88,6 +88,7 @@ var (
 	errToken   = errors.New("wrong token")
 	errNoneSet = errors.New("no token is configured")
 	errProxied = errors.New("the request came through a proxy; without a token only direct ones are taken")
+	errBrowser = errors.New("a browser that does not say whose page it shows may not change anything without a token")
 	errPeer    = errors.New("only root and the daemon's own user may enter without a token")
 )
 
@@ -98,7 +99,7 @@ func (g *gate) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	w.Header().Set("WWW-Authenticate", `Bearer realm="tenterhook"`)
-	for _, told := range []error{errNoToken, errToken, errProxied, errPeer} {
+	for _, told := range []error{errNoToken, errToken, errProxied, errBrowser, errPeer} {
 		if errors.Is(err, told) {
 			refuse(w, http.StatusUnauthorized, told.Error())
 			return
@@ -120,7 +121,19 @@ func (g *gate) admit(r *http.Request, peer peer) (who visitor, err error) {
 			return visitor{}, errProxied
 		}
 	}
+	if unnamedBrowser(r) {
+		return visitor{}, errBrowser
+	}
 	return g.admitUser(peer.uid())
+}
+
+// unnamedBrowser reports whether a browser asks for a change and does not say whose page it is: some
+// before 2020 send no Origin with a form. Any page could then have it post here, where the user's
+// id alone opens. https://bugzilla.mozilla.org/show_bug.cgi?id=446344
+func unnamedBrowser(r *http.Request) bool {
+	safe := r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions
+	return !safe && r.Header.Get("Origin") == "" && r.Header.Get("Sec-Fetch-Site") == "" &&
+		strings.HasPrefix(r.UserAgent(), "Mozilla/")
 }
 
 // proxyHeaders are what a proxy in front of a loopback listener adds. The connection is then the

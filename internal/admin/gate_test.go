@@ -179,6 +179,31 @@ func TestGate_LoopbackWithoutToken(t *testing.T) {
 	}
 }
 
+// A browser that sends neither Origin nor Sec-Fetch-Site with a form does not say whose page it is. Where
+// the user's id alone opens, any page could then have it post here.
+func TestGate_OldBrowserChangesNothingWithoutAToken(t *testing.T) {
+	const old = "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:52.0) Gecko/20100101 Firefox/52.0"
+	form := "Content-Type: application/x-www-form-urlencoded"
+	const token = "correct horse battery staple"
+	for _, tt := range []struct {
+		name, method, path string
+		token              string
+		header             []string
+		status             int
+	}{
+		{"old browser's form", "POST", "jobs/" + id(11) + "/retry", "", []string{old, form}, 401},
+		{"old browser that reads", "GET", "jobs", "", []string{old}, 200},
+		{"browser that says it is ours", "POST", "jobs/" + id(11) + "/retry", "", []string{old, "Sec-Fetch-Site: same-origin"}, 200},
+		{"a tool's form", "POST", "jobs/" + id(11) + "/retry", "", []string{"User-Agent: curl/8.0", form}, 200},
+		{"old browser with a token", "POST", "jobs/" + id(11) + "/retry", token, []string{old, form, "Authorization: Bearer " + token}, 200},
+	} {
+		d := open(t, sample(), Options{Token: []byte(tt.token)})
+		if got := d.ask(tt.method, prefix+tt.path, tt.header...); got.status != tt.status {
+			t.Errorf("%s: %d %s, want %d", tt.name, got.status, got.body, tt.status)
+		}
+	}
+}
+
 func TestGate_UnixSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "admin.sock")
 	open(t, sample(), Options{Listen: "unix:" + path})
