@@ -51,6 +51,7 @@ func (e *env) unknownRule(name string, err error) error {
 	if !errors.As(err, &refused) || refused.Status != http.StatusNotFound {
 		return wrapped
 	}
+	wrapped = fmt.Errorf("%s: there is no such hook or rule", printable(name))
 	var known []string
 	for _, h := range e.quietly().Hooks.Hooks() {
 		known = append(known, h.Name)
@@ -61,7 +62,7 @@ func (e *env) unknownRule(name string, err error) error {
 	if near := config.Suggest(name, known); near != "" {
 		return fail(wrapped, fmt.Sprintf("did you mean %q?", near))
 	}
-	return wrapped
+	return fail(wrapped, `"tenterhook check" says whether the file is right, "tenterhook reload" takes it up`)
 }
 
 func (e *env) setPauses(names []string, on bool) error {

@@ -60,7 +60,7 @@ func (c *deliveriesReplayCmd) Run(e *env) error {
 	}
 	byFilter := q.ReplayFilter != job.ReplayFilter{Which: q.Which}
 	if byFilter == (len(c.IDs) > 0) {
-		return misuse(errors.New("replay wants ids, or flags that say which deliveries"))
+		return misuse(errors.New("replay wants ids, or flags that say which deliveries"), c.whichHint())
 	}
 	return e.daemon(func(client *admin.Client) error {
 		if !byFilter {
@@ -68,6 +68,17 @@ func (c *deliveriesReplayCmd) Run(e *env) error {
 		}
 		return c.replayAll(e, client, q)
 	})
+}
+
+// whichHint says what to add to, or take from, flags that do not say which deliveries.
+func (c *deliveriesReplayCmd) whichHint() string {
+	switch {
+	case len(c.IDs) > 0:
+		return "leave out the ids, or the flags"
+	case c.Failed || c.Missing:
+		return "--failed and --missing say which rules: add deliveries, such as --since 24h or --hook HOOK"
+	}
+	return "such as --since 24h, or --hook HOOK"
 }
 
 // request reads the flags.

@@ -72,7 +72,7 @@ func (e *env) eachFound(from source, f store.Filter, query admin.Search, want in
 	}
 	progress.clear()
 	if failed > 0 {
-		e.say("the condition could not be evaluated for %s, which are not shown; for the first: %s", count(failed, "delivery", "deliveries"), printable(failure))
+		e.say("the condition could not be evaluated for %s not shown; for the first: %s", count(failed, "delivery", "deliveries"), printable(failure))
 	}
 	return f.Cursor, nil
 }

@@ -140,7 +140,7 @@ hooks:
 	for _, e := range log.Entries {
 		got = append(got, fmt.Sprintf("%d %s %s %s", e.N, e.Action, e.Subject, e.Result))
 	}
-	want := fmt.Sprintf("[3 pause site ok 2 pause nope hook or rule nope/: not found 1 retry %s ok]", j.ID)
+	want := fmt.Sprintf("[3 pause site ok 2 pause nope hook nope: not found 1 retry %s ok]", j.ID)
 	if fmt.Sprint(got) != want || !strings.HasPrefix(log.Entries[0].Who, "uid ") {
 		t.Errorf("%v\nwant %s", got, want)
 	}

@@ -53,7 +53,10 @@ func (d *Daemon) setPause(ctx context.Context, hook, rule string, on bool) error
 	h := d.hooks().Hook(hook)
 	known := h != nil && (rule == "" || d.hooks().Rule(hook, rule) != nil)
 	if !known && !(!on && d.paused.has(hook, rule)) {
-		return fmt.Errorf("hook or rule %s/%s: %w", hook, rule, store.ErrNotFound)
+		if rule == "" {
+			return fmt.Errorf("hook %s: %w", hook, store.ErrNotFound)
+		}
+		return fmt.Errorf("rule %s/%s: %w", hook, rule, store.ErrNotFound)
 	}
 	if on && d.paused.has(hook, rule) {
 		return nil // since when stays as it was
