@@ -69,9 +69,11 @@ type Daemon struct {
 	rejects *ingress.Rejects
 	replays replays
 	heard   *listened
-	ingress *ingress.Handler
-	metrics *metrics
-	systemd notifier
+	// searches has an element for each search that runs.
+	searches chan struct{}
+	ingress  *ingress.Handler
+	metrics  *metrics
+	systemd  notifier
 
 	deliveries net.Listener
 	adminSide  net.Listener
@@ -89,7 +91,7 @@ type stop struct {
 // run left. It returns a *config.Diagnostics as its error when the configuration has problems.
 // Whatever it had opened is closed when it fails.
 func New(ctx context.Context, o Options) (*Daemon, error) {
-	d := &Daemon{options: o, log: o.Log, started: time.Now(), feed: admin.NewFeed(), reloads: make(chan reloadRequest, 1)}
+	d := &Daemon{options: o, log: o.Log, started: time.Now(), feed: admin.NewFeed(), reloads: make(chan reloadRequest, 1), searches: make(chan struct{}, mostSearches)}
 	if err := d.setup(ctx); err != nil {
 		return nil, errors.Join(err, d.close())
 	}

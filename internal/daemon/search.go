@@ -33,6 +33,16 @@ func Search(ctx context.Context, from Searched, set *hook.Set, f store.Filter, s
 	return found, err
 }
 
+// mostSearches is how many searches run at once; others wait. Each reads bodies and evaluates conditions
+// for up to admin.SearchPatience, on the processors that deliveries are taken in with.
+const mostSearches = 2
+
 func (b backend) Search(ctx context.Context, f store.Filter, s admin.Search) (admin.Found, error) {
+	select {
+	case b.d.searches <- struct{}{}:
+	case <-ctx.Done():
+		return admin.Found{}, context.Cause(ctx)
+	}
+	defer func() { <-b.d.searches }()
 	return Search(ctx, b.d.store, b.d.hooks(), f, s, admin.SearchPatience)
 }
