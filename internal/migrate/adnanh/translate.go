@@ -323,6 +323,9 @@ func (t *translation) respond(ruled bool) []migrate.Pair {
 	if ruled && (mismatch > http.StatusOK || status != 0 || len(headers) > 0) {
 		out = append(out, migrate.Pair{Key: "ignored", Value: ignored(mismatch, headers, general)})
 	}
+	if !ruled && h.rule != nil && mismatch > http.StatusOK {
+		t.warn(h.line, h.col, "trigger-rule-mismatch-http-response-code is left out: all of its rule says who may send, and whoever may not gets 401, or 403 for an address, not %d", mismatch)
+	}
 	if len(out) == 0 {
 		return nil
 	}
