@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/google/uuid"
+
 	"github.com/tenterhook/tenterhook/internal/admin"
 	"github.com/tenterhook/tenterhook/internal/job"
 )
@@ -73,8 +75,12 @@ func (c *auditCmd) print(e *env, list []admin.AuditEntry) {
 		if x.Result != "ok" {
 			how = plain
 		}
+		what := x.Subject
+		if uuid.Validate(what) == nil {
+			what = shortID(what)
+		}
 		t.row(cell{strconv.FormatInt(x.N, 10), plain}, cell{x.At.Local().Format("2006-01-02 15:04:05"), plain}, cell{x.Who, plain},
-			cell{x.Action, plain}, cell{x.Subject, plain}, cell{x.Result, how})
+			cell{x.Action, plain}, cell{what, plain}, cell{x.Result, how})
 	}
 	t.write(e.stdout, e.out)
 }

@@ -116,7 +116,7 @@ func decodeSome(n config.Node, into any, d *config.Diagnostics) {
 // unreadable is the error of a configuration file that cannot be read at all.
 func (e *env) unreadable(problems *config.Diagnostics) error {
 	if _, err := os.Stat(e.config); errors.Is(err, fs.ErrNotExist) {
-		return broken(fmt.Errorf("there is no configuration file %q", e.config), "name it with -c FILE or in TENTERHOOK_CONFIG")
+		return broken(fmt.Errorf("there is no configuration file %q", e.config), "name it with -c FILE or in TENTERHOOK_CONFIG", `"tenterhook init" writes one to begin with`)
 	}
 	problems.Print(e.stderr, e.err.color)
 	return said(exitConfig)

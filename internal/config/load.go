@@ -7,7 +7,9 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -142,7 +144,10 @@ func (l *loader) read(path string, at Placed) (data []byte, readable, ok bool) {
 	}
 	data, info, err := readRegular(path, maxFile)
 	if err != nil {
-		l.d.Errorf(at, "%s", err.Error())
+		problem := l.d.Errorf(at, "%s", err.Error())
+		if errors.Is(err, fs.ErrNotExist) && at == (Pos{File: path}) {
+			problem.Hint(`-c FILE names another, "tenterhook init" writes one to begin with`)
+		}
 		return nil, false, false
 	}
 	l.taken.Files[absolute(path)] = string(data)
