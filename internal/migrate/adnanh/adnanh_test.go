@@ -329,7 +329,7 @@ func TestImport_SaysWhatIsWrongWithTheFileAndWhere(t *testing.T) {
 		"":                                  "the file has no hooks",
 		"- id: a\n  execute-command: b c\n": "one program with blanks in its name",
 		"- id: a\n  execute-command: date\n  trigger-rule: {match: {type: payload-hmac-sha1, secret: 0123456, parameter: {source: header, name: X}}}\n":                                "secret: without quotes it is a whole number in YAML",
-		"- id: a\n  execute-command: date\n  trigger-rule-mismatch-http-response-code: 400\n  trigger-rule: {match: {type: value, value: s, parameter: {source: url, name: token}}}\n": "whoever may not gets 401, or 403 for an address, not 400",
+		"- id: a\n  execute-command: date\n  trigger-rule-mismatch-http-response-code: 400\n  trigger-rule: {match: {type: value, value: s, parameter: {source: url, name: token}}}\n": "whoever may not gets 401, not 400",
 		"- id: a\n": "it has no execute-command: it never ran anything",
 		"- id: a\n  execute-command: date\n  pass-arguments-to-command: [{source: payload, name: n}]\n": `hooks.yaml:3:55 name: without quotes, n is "false" in YAML, to adnanh/webhook, too`,
 	} {

@@ -324,7 +324,7 @@ func (t *translation) respond(ruled bool) []migrate.Pair {
 		out = append(out, migrate.Pair{Key: "ignored", Value: ignored(mismatch, headers, general)})
 	}
 	if !ruled && h.rule != nil && mismatch > http.StatusOK {
-		t.warn(h.line, h.col, "trigger-rule-mismatch-http-response-code is left out: all of its rule says who may send, and whoever may not gets 401, or 403 for an address, not %d", mismatch)
+		t.warn(h.line, h.col, "trigger-rule-mismatch-http-response-code is left out: all of its rule says who may send, and whoever may not gets 401, not %d", mismatch)
 	}
 	if len(out) == 0 {
 		return nil
