@@ -92,7 +92,7 @@ func TestFleet_EveryControlHoldsWhenNodesAreKilledAndFrozen(t *testing.T) {
 	faults, jobs, keys := count("TENTERHOOK_FLEET_FAULTS", 4), count("TENTERHOOK_FLEET_JOBS", 600), count("TENTERHOOK_FLEET_KEYS", 100)
 	hooks := strings.Replace(flowHooks(ledger), "workers: 16", "workers: 6", 1)
 	nodes := []*fleetNode{newFleetNode(t, url, "a", hooks), newFleetNode(t, url, "b", hooks), newFleetNode(t, url, "c", hooks)}
-	w := &flowWalk{t: t, apart: time.Second}
+	w := &flowWalk{t: t, apart: 5 * fleetLease} // a frozen node tells late of what it accepted
 	began := time.Now()
 	var senders sync.WaitGroup
 	var enough atomic.Bool

@@ -124,14 +124,21 @@ func (l *leader) recover(ctx context.Context) error {
 	l.mu.Lock()
 	l.adopted = held
 	l.mu.Unlock()
-	l.pool.AddHeld(out)
 	for i := range cut {
 		if w := l.pool.CutOff(ctx, cut[i]); w != nil {
 			waits = append(waits, w.Job)
 		}
 	}
+	// In one order, those that run and those that wait: which is the newest of a lane is decided by it.
+	waits = append(waits, out...)
 	slices.SortFunc(waits, func(a, b job.Job) int { return cmp.Compare(a.Seq, b.Seq) })
-	l.pool.Add(waits)
+	for i := range waits {
+		if held[waits[i].ID] != 0 {
+			l.pool.AddHeld(waits[i : i+1])
+		} else {
+			l.pool.Add(waits[i : i+1])
+		}
+	}
 	return nil
 }
 
