@@ -28,6 +28,9 @@ type Options struct {
 	// Only are the files that references may name; nil: any. For a source of somebody who may not
 	// read whatever this process may.
 	Only []string
+	// Alike are the references that may stand, and where; nil: any, anywhere. Beside Only: a condition on
+	// a secret would tell of it, letter by letter, by what it matches. See File.References.
+	Alike map[Reference]bool
 }
 
 // File is a whole configuration, layers merged.
@@ -38,6 +41,7 @@ type File struct {
 	Files       []string // every configuration file that was read, the main one first
 	Watch       []string // files and folders whose change may matter
 	Dir         string   // absolute folder of the main file: where relative paths start
+	references  map[Reference]bool
 	l           *loader
 }
 
@@ -54,9 +58,10 @@ type loader struct {
 	hidden   map[string]bool
 	contents map[string]content
 	watched  map[string]bool
-	snapshot *Snapshot // to read instead of the files; nil
-	only     []string  // that references may name; nil: any
-	taken    Snapshot  // what is read
+	snapshot *Snapshot          // to read instead of the files; nil
+	only     []string           // that references may name; nil: any
+	alike    map[Reference]bool // that may stand; nil: any
+	taken    Snapshot           // what is read
 	files    []string
 	digest   []byte // what Digest is made of
 	resolved []byte // what references came to, for the fingerprint
@@ -103,7 +108,7 @@ func newLoader(o Options) *loader {
 	l := &loader{
 		dir: dir, environ: map[string]string{}, origin: map[*yaml.Node]*source{}, hidden: map[string]bool{},
 		contents: map[string]content{}, watched: map[string]bool{},
-		snapshot: o.Snapshot, only: o.Only, taken: Snapshot{Files: map[string]string{}, Included: map[string][]string{}},
+		snapshot: o.Snapshot, only: o.Only, alike: o.Alike, taken: Snapshot{Files: map[string]string{}, Included: map[string][]string{}},
 		d: &Diagnostics{sources: map[string]*source{}, name: o.Path},
 	}
 	l.d.mask = l.maskedText
@@ -122,8 +127,12 @@ func (l *loader) load(o Options, data []byte, readable bool) (*File, *Diagnostic
 	}
 	l.include(Node{root, l}, o.Path)
 	merged := l.layer(root, o)
-	file := &File{Root: Node{merged, l}, Dir: l.dir, Files: l.files, l: l}
+	file := &File{Root: Node{merged, l}, Dir: l.dir, Files: l.files, references: map[Reference]bool{}, l: l}
 	l.resolveAll(file.Root, false)
+	l.eachReference(file.Root, "", func(_ Node, r Reference) { file.references[r] = true })
+	if !l.allAlike(file.Root) {
+		return nil, l.d
+	}
 	sum := sha256.Sum256(l.digest)
 	file.Digest = hex.EncodeToString(sum[:6])
 	file.Fingerprint = l.fingerprint()

@@ -65,6 +65,7 @@ func (d *Daemon) sealed(running *Config, candidate string) config.Options {
 	files[absolute(o.Path)] = candidate
 	o.Snapshot = &config.Snapshot{Files: files, Included: kept.Included}
 	o.Only = append([]string{}, running.File.Watch...)
+	o.Alike = running.File.References()
 	return o
 }
 

@@ -42,6 +42,9 @@ func TestBacktest_TriesACandidateWithoutReadingMoreThanWhatRuns(t *testing.T) {
 		{"another file", "${file:secret}", "${file:other}", "is not a file that the running configuration reads"},
 		{"a file by another way of writing", "'${file:secret}'", `"${fi\u006ce:` + dir + `/other}"`, "is not a file that the running configuration reads"},
 		{"another variable", "${file:secret}", "${HOME}", "HOME is not set"},
+		{"a condition on a secret", "event == 'push'", `"'${file:secret}' startsWith '0'"`, "only as the configuration that runs has it"},
+		{"a secret as a condition", "event == 'push'", "${file:secret}", "only as the configuration that runs has it"},
+		{"a condition on the daemon's own variables", "event == 'push'", `"'${TENTERHOOK_ADMIN__TOKEN:-}' == ''"`, "only as the configuration that runs has it"},
 		{"an included file", "hooks: [", "include: [more.yaml]\nhooks: [", "more.yaml does not exist"},
 	} {
 		if _, _, problems := try(tt.old, tt.new); !strings.Contains(problems, tt.want) || strings.Contains(problems, "the-other-file") {
