@@ -272,11 +272,10 @@ func (e *env) importSummary(r importReport) {
 
 // writeNew writes a file that may hold secrets. One that is there is not written over.
 func writeNew(path string, text []byte, force bool) (err error) {
-	flags := os.O_WRONLY | os.O_CREATE | os.O_EXCL
-	if force {
-		flags = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
+	if _, err := os.Stat(path); err == nil && force {
+		return replaceFile(path, text) // a daemon may be watching it
 	}
-	f, err := os.OpenFile(path, flags, 0o600)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		return fail(fmt.Errorf("%s is there already", path), "--force writes over it")
 	}
