@@ -172,6 +172,13 @@ func (f *fake) StartReplay(_ context.Context, who string, q ReplayRequest) (job.
 	return r, nil
 }
 
+func (f *fake) CatchUp(_ context.Context, hook, since string) (Caught, error) {
+	if hook != "site" {
+		return Caught{}, store.ErrNotFound
+	}
+	return Caught{Hook: hook, Listed: 3, Known: 1, Taken: 2, More: since == "7d"}, f.err
+}
+
 func (f *fake) CancelReplay(_ context.Context, id string) (job.Replay, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

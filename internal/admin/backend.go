@@ -50,6 +50,9 @@ type Backend interface {
 	StartReplay(ctx context.Context, who string, q ReplayRequest) (job.Replay, error)
 	CancelReplay(ctx context.Context, id string) (job.Replay, error)
 	Replays() []job.Replay
+	// CatchUp asks a hook's sender for what did not arrive since a time, as ParseTime reads it, ""
+	// as far back as the hook goes, and takes it in. It takes a while at most: Caught.More.
+	CatchUp(ctx context.Context, hook, since string) (Caught, error)
 	// Audit appends to the audit log and returns the entry as it is kept.
 	Audit(ctx context.Context, e job.AuditEntry) (job.AuditEntry, error)
 	// Reload reads the configuration again. Problems in it are in the result, not in the error.

@@ -102,6 +102,12 @@ func (a *api) changes() []route {
 		change(ScopeRun, "hooks/{hook}/resume", "resume", "Let a hook start again.", nothing, a.pausing(false)),
 		change(ScopeRun, "hooks/{hook}/rules/{rule}/pause", "pause", "Let a rule start nothing.", nothing, a.pausing(true)),
 		change(ScopeRun, "hooks/{hook}/rules/{rule}/resume", "resume", "Let a rule start again.", nothing, a.pausing(false)),
+		{
+			"POST", "hooks/{hook}/catchup", ScopeRun, "Ask the sender's API for what did not arrive, and take it in. When the answer says that there is more, ask again.",
+			nil,
+			CatchUpRequest{},
+			jsonOf(Caught{}), a.recorded("catch up", a.catchUp),
+		},
 		change(ScopeAdmin, "reload", "reload", "Read the configuration again.", jsonOf(Reload{}), a.reload),
 	}...)
 }

@@ -61,6 +61,7 @@ type grammar struct {
 	Pause      pauseCmd      `cmd:"" group:"daemon" help:"Let a hook or rule start nothing; what arrives is kept."`
 	Resume     resumeCmd     `cmd:"" group:"daemon" help:"Let a paused hook or rule start again."`
 	Migrate    migrateCmd    `cmd:"" group:"daemon" help:"Copy a SQLite store into a PostgreSQL database, checked and resumable."`
+	Catchup    catchupCmd    `cmd:"" group:"daemon" help:"Take in what a hook's sender sent while nobody listened."`
 	Backup     backupCmd     `cmd:"" group:"daemon" help:"Copy the store to a file, checked, while the daemon runs or not."`
 	Reload     reloadCmd     `cmd:"" group:"daemon" help:"Make the daemon read its configuration again."`
 	Completion completionCmd `cmd:"" group:"other" help:"Print a completion script for your shell."`

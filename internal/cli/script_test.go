@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,8 +32,10 @@ import (
 // and "waitjob STATE" for a job in that state, "waitjobs N STATE" for so many, "waitreplay STATUS"
 // for a replay that has begun, "waitstreams N" for so many event streams, "waitline FILE TEXT" for
 // a text in a file. "tamper FILE" changes an entry of a store's audit log. "provider NAME VARIABLE" serves
-// a provider's API until the script ends, at the address in the variable.
+// a provider's API until the script ends, at the address in the variable; "sent VARIABLE URL EVENT N AGO"
+// lets it have sent N deliveries to that address so long ago, of which nobody answered any.
 func TestScripts(t *testing.T) {
+	var providers sync.Map // by URL
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
 		Setup: func(env *testscript.Env) error {
@@ -84,6 +87,23 @@ func TestScripts(t *testing.T) {
 				server := starts[args[0]]()
 				ts.Defer(server.Close)
 				ts.Setenv(args[1], server.URL)
+				providers.Store(server.URL, server)
+			},
+			"sent": func(ts *testscript.TestScript, _ bool, args []string) {
+				found, ok := providers.Load(ts.Getenv(args[0]))
+				n, err := strconv.Atoi(args[3])
+				ts.Check(err)
+				ago, err := time.ParseDuration(args[4])
+				ts.Check(err)
+				if !ok {
+					ts.Fatalf("no provider at %s", args[0])
+				}
+				server := found.(*sendertest.Server)
+				for _, h := range server.Hooks() {
+					for i := 0; h.URL == args[1] && i < n; i++ {
+						server.Send(sendertest.Sent{Hook: h.ID, GUID: fmt.Sprintf("%s-%d-%d", args[2], h.ID, i), Event: args[2], At: time.Now().Add(-ago), Body: []byte(`{"ref":"refs/heads/main"}`)})
+					}
+				}
 			},
 			"tamper": func(ts *testscript.TestScript, _ bool, args []string) {
 				db, err := sql.Open("sqlite", ts.MkAbs(args[0]))
@@ -183,6 +203,10 @@ func (b backend) StartReplay(context.Context, string, admin.ReplayRequest) (job.
 
 func (b backend) CancelReplay(context.Context, string) (job.Replay, error) {
 	return job.Replay{}, store.ErrNotFound
+}
+
+func (b backend) CatchUp(context.Context, string, string) (admin.Caught, error) {
+	return admin.Caught{}, store.ErrNotFound
 }
 
 func (b backend) Replays() []job.Replay { return nil }

@@ -79,6 +79,10 @@ func (b backend) CancelReplay(ctx context.Context, id string) (job.Replay, error
 	return b.d.cancelReplay(ctx, id)
 }
 
+func (b backend) CatchUp(ctx context.Context, hook, since string) (admin.Caught, error) {
+	return b.d.askCatchUp(ctx, hook, since)
+}
+
 func (b backend) Replays() []job.Replay { return b.d.replays.list() }
 
 func (b backend) FollowUps(ctx context.Context, id string) ([]job.FollowUp, error) {

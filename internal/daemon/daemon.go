@@ -71,6 +71,7 @@ type Daemon struct {
 	heard   *listened
 	// searches has an element for each search that runs.
 	searches chan struct{}
+	catchups catchups
 	ingress  *ingress.Handler
 	metrics  *metrics
 	systemd  notifier
@@ -91,7 +92,7 @@ type stop struct {
 // run left. It returns a *config.Diagnostics as its error when the configuration has problems.
 // Whatever it had opened is closed when it fails.
 func New(ctx context.Context, o Options) (*Daemon, error) {
-	d := &Daemon{options: o, log: o.Log, started: time.Now(), feed: admin.NewFeed(), reloads: make(chan reloadRequest, 1), searches: make(chan struct{}, mostSearches)}
+	d := &Daemon{options: o, log: o.Log, started: time.Now(), feed: admin.NewFeed(), reloads: make(chan reloadRequest, 1), catchups: catchups{asking: make(chan struct{}, 1)}, searches: make(chan struct{}, mostSearches)}
 	if err := d.setup(ctx); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
@@ -316,6 +317,7 @@ func (d *Daemon) Run(ctx, quick context.Context) error {
 	background.Go(func() { d.prune(ctx) })
 	background.Go(func() { d.writeRejects(ctx) })
 	background.Go(func() { d.runReplays(ctx) })
+	background.Go(func() { d.runCatchups(ctx) })
 	background.Go(func() { d.watchStore(ctx, cancel) })
 
 	servers, err := d.serve(ctx, cancel, &background)

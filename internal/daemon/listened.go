@@ -122,6 +122,18 @@ func (l *listened) lastRun() time.Time {
 	return l.last
 }
 
+// first is when deliveries were first taken, as far as that is remembered; zero for never.
+func (l *listened) first() (at time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, span := range l.spans {
+		if at.IsZero() || span.Since.Before(at) {
+			at = span.Since
+		}
+	}
+	return at
+}
+
 // shownGaps is how many gaps a status has.
 const shownGaps = 10
 

@@ -92,6 +92,11 @@ func (m *metrics) Delivered(hook string, outcome job.Outcome, took time.Duration
 	m.book.Delivered(hook, outcome, took, time.Now())
 }
 
+// Collected implements ingress.Observer.
+func (m *metrics) Collected(hook string, outcome job.Outcome) {
+	m.deliveries.WithLabelValues(hook, string(outcome)).Inc()
+}
+
 // Refused implements ingress.Observer.
 func (m *metrics) Refused(hook, reason string) {
 	m.refused.WithLabelValues(hook, reason).Inc()

@@ -170,6 +170,7 @@ func compile(file *config.File, exposed bool, d *config.Diagnostics) *Config {
 		Exposed:  exposed || !isLocal(c.Settings.Server.Listen),
 		Mask:     file.Mask(),
 		Defaults: spec.Defaults,
+		Public:   c.Settings.Server.PublicURL != "",
 	}, d)
 	c.readTests(spec, file, d)
 	c.Plan = planGate(spec.Reload, d)

@@ -19,6 +19,7 @@ type Context struct {
 	Dir      string   // folder of the configuration file: relative paths start here
 	Digest   string   // of the configuration
 	Exposed  bool     // the deliveries' listener is reachable from other machines
+	Public   bool     // where senders reach the listener is known
 	Mask     []string // values that are never shown
 	Defaults config.Node
 
@@ -81,6 +82,7 @@ type hookSpec struct {
 	Public   bool            `yaml:"public" doc:"Allow verify: none where other machines can call." default:"false"`
 	Rate     *rateSpec       `yaml:"rate" doc:"Requests that one sender address may make; beyond it the answer is 429."`
 	API      config.Node     `yaml:"api" doc:"The sender's own API, which register and catchup speak to."`
+	Catchup  config.Node     `yaml:"catchup" doc:"Ask the sender's API, at the start and every so often, for what did not arrive."`
 	Dedupe   config.Node     `yaml:"dedupe" doc:"What makes two requests the same delivery; or the word none."`
 	Respond  config.Node     `yaml:"respond" doc:"The answer to a delivery that was stored, in place of the standard one."`
 	Let      config.Node     `yaml:"let" doc:"Names for expressions, computed once per delivery, on first use; each may use those above it."`
@@ -123,6 +125,7 @@ func compileHook(node config.Node, c Context, d *config.Diagnostics) (*Hook, *ho
 	compileVerify(h, spec, node, c, d)
 	compileDedupe(h, spec, d)
 	compileAPI(h, spec, d)
+	compileCatchup(h, spec, c, d)
 	scope := compileLets(h, spec, d)
 	h.scope = scope
 	compileRespond(h, spec, scope, d)

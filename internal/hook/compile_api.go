@@ -3,6 +3,7 @@ package hook
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/tenterhook/tenterhook/internal/config"
 	"github.com/tenterhook/tenterhook/internal/expression"
@@ -63,6 +64,53 @@ func compileAPI(h *Hook, spec *hookSpec, d *config.Diagnostics) {
 			d.Errorf(target, "target %s", err.Error())
 		}
 		h.API.Targets = append(h.API.Targets, target.Value)
+	}
+}
+
+// Catchup says how often the sender is asked for what did not arrive.
+type Catchup struct {
+	Every  time.Duration
+	Within time.Duration // how far back, at most
+}
+
+type catchupSpec struct {
+	Every  *time.Duration `yaml:"every" doc:"How often, at least 1m; and at the start." default:"5m"`
+	Within *time.Duration `yaml:"within" doc:"How far back the start looks, never to before the daemon first listened." default:"3d"`
+}
+
+// CatchupWithin is how far back it is looked where nobody says: GitHub remembers so long.
+const CatchupWithin = 3 * 24 * time.Hour
+
+// compileCatchup reads catchup:, which wants to know everything that asking takes.
+func compileCatchup(h *Hook, spec *hookSpec, c Context, d *config.Diagnostics) {
+	if spec.Catchup.IsZero() {
+		return
+	}
+	h.Catchup = &Catchup{Every: 5 * time.Minute, Within: CatchupWithin}
+	s := catchupSpec{Every: &h.Catchup.Every, Within: &h.Catchup.Within}
+	if spec.Catchup.Kind() != config.KindNull && !spec.Catchup.Decode(&s, d) {
+		return
+	}
+	h.Catchup.Every, h.Catchup.Within = *s.Every, *s.Within
+	if h.Catchup.Every < time.Minute {
+		d.Errorf(spec.Catchup.Find("every"), "every is at least 1m")
+	}
+	if h.Catchup.Within <= 0 {
+		d.Errorf(spec.Catchup.Find("within"), "within is longer than nothing")
+	}
+	switch {
+	case h.API == nil || h.API.Kind.Deaf:
+		d.Errorf(spec.Catchup, "catchup wants a sender whose API tells what it sent").Hint("one of: github, gitlab, stripe")
+	case h.API.Token() == "":
+		d.Errorf(spec.Catchup, "catchup wants api.token").Hint("api: {token: ${%s}}", h.API.Kind.TokenEnv)
+	case len(h.API.Targets) == 0 && h.API.Kind.Target != "":
+		d.Errorf(spec.Catchup, "catchup wants api.target: %s", h.API.Kind.Target).Hint("api: {target: acme/site}")
+	case !c.Public:
+		d.Errorf(spec.Catchup, "catchup wants server.public_url, by which the hook is known at its sender").Hint("server: {public_url: https://hooks.example.com}")
+	case h.Dedupe.None:
+		d.Errorf(spec.Catchup, "catchup and dedupe: none contradict each other: nobody would know what is missing")
+	case h.Catchup.Within > h.Dedupe.Window:
+		d.Errorf(spec.Catchup, "catchup looks back %s and dedupe.window remembers %s: what is forgotten would run again", h.Catchup.Within, h.Dedupe.Window)
 	}
 }
 

@@ -77,7 +77,8 @@ type Hook struct {
 	Rate     *Rate
 	Respond  Respond
 	Dedupe   Dedupe
-	API      *API // nil for a sender whose API is not known
+	API      *API     // nil for a sender whose API is not known
+	Catchup  *Catchup // nil: only when somebody asks
 	Rules    []*Rule
 
 	verifier verify.Verifier

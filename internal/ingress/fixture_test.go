@@ -49,6 +49,7 @@ type tally struct {
 }
 
 func (*tally) Delivered(string, job.Outcome, time.Duration) {}
+func (*tally) Collected(string, job.Outcome)                {}
 func (*tally) SecretMatched(string, int)                    {}
 
 func (o *tally) Refused(_, reason string) {

@@ -43,6 +43,7 @@ type Awaiter interface {
 // Observer counts what happened. Names come from the configuration, never from the sender.
 type Observer interface {
 	Delivered(hook string, outcome job.Outcome, took time.Duration)
+	Collected(hook string, outcome job.Outcome) // taken in without a sender that waits
 	Refused(hook, reason string)
 	SecretMatched(hook string, position int)
 }

@@ -174,7 +174,7 @@ func (c *client) once(ctx context.Context, one call) (http.Header, error) {
 	case err != nil:
 		return nil, fmt.Errorf("read the answer of %s: %w", c.kind.Title, c.unreachable(err))
 	case len(body) > maxAnswer:
-		return nil, fmt.Errorf("the answer of %s is larger than %d MiB", c.kind.Title, maxAnswer>>20)
+		return nil, fmt.Errorf("the answer of %s is %w: it is larger than %d MiB", c.kind.Title, ErrUnusable, maxAnswer>>20)
 	}
 	c.clock(response.Header)
 	if tag && response.StatusCode == http.StatusNotModified {
@@ -315,7 +315,7 @@ func (c *client) decode(body []byte, into any) error {
 		return nil
 	}
 	if err := json.Unmarshal(body, into); err != nil {
-		return fmt.Errorf("the answer of %s is not what its API describes", c.kind.Title)
+		return fmt.Errorf("the answer of %s is %w: it is not what its API describes", c.kind.Title, ErrUnusable)
 	}
 	return nil
 }

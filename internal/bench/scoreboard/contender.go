@@ -82,4 +82,5 @@ type nobody struct{}
 
 func (nobody) Delivered(string, job.Outcome, time.Duration) {}
 func (nobody) Refused(string, string)                       {}
+func (nobody) Collected(string, job.Outcome)                {}
 func (nobody) SecretMatched(string, int)                    {}

@@ -124,6 +124,7 @@ func (s *Server) githubDeliveries(w http.ResponseWriter, r *http.Request) {
 	tag := fmt.Sprintf(`W/"%x"`, sum.Sum64())
 	w.Header().Set("ETag", tag)
 	if r.Header.Get("If-None-Match") == tag {
+		s.same++
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}

@@ -89,7 +89,7 @@ func (s *Server) gitlabEvents(w http.ResponseWriter, r *http.Request) {
 		if d.Status > 0 {
 			status = strconv.Itoa(d.Status)
 		}
-		all = append(all, map[string]any{
+		event := map[string]any{
 			"id": d.ID, "url": h.URL, "trigger": "push_hooks", "response_status": status, "response_body": "", "execution_duration": 1.09,
 			"response_headers": map[string]string{},
 			"request_headers": map[string]string{
@@ -97,7 +97,11 @@ func (s *Server) gitlabEvents(w http.ResponseWriter, r *http.Request) {
 				"X-Gitlab-Webhook-UUID": "3c5c0404-c866-44bc-a5f6-452bb1bfc76e", "X-Gitlab-Event-UUID": d.GUID, "X-Gitlab-Token": "[REDACTED]",
 			},
 			"request_data": d.Body,
-		})
+		}
+		if s.Dated {
+			event["created_at"] = d.At.UTC().Format("2006-01-02T15:04:05.000Z")
+		}
+		all = append(all, event)
 	}
 	numbered(s, w, r, s.pageSize(r, "per_page", 20, 20), all)
 }

@@ -22,6 +22,8 @@ type Server struct {
 	*httptest.Server
 	// Page is how many entries a page has at most; 0 is what was asked for.
 	Page int
+	// Dated: GitLab's events say when they were sent.
+	Dated bool
 
 	mu       sync.Mutex
 	requests []string // as METHOD path
@@ -30,6 +32,7 @@ type Server struct {
 	sent     []*Sent // oldest first
 	next     int
 	ahead    time.Duration
+	same     int // answers that were 304
 }
 
 // Hook is a registered webhook.
@@ -101,6 +104,12 @@ func (s *Server) Ahead(d time.Duration) { s.locked(func() { s.ahead = d }) }
 func (s *Server) Requests() (all []string) {
 	s.locked(func() { all, s.requests = s.requests, nil })
 	return all
+}
+
+// NotModified returns how many answers were 304.
+func (s *Server) NotModified() (n int) {
+	s.locked(func() { n = s.same })
+	return n
 }
 
 // Hooks returns what is registered.

@@ -1,0 +1,311 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/tenterhook/tenterhook/internal/admin"
+	"github.com/tenterhook/tenterhook/internal/hook"
+	"github.com/tenterhook/tenterhook/internal/ingress"
+	"github.com/tenterhook/tenterhook/internal/sender"
+	"github.com/tenterhook/tenterhook/internal/store"
+)
+
+// catchups asks senders' APIs for what did not arrive. One is asked at a time.
+type catchups struct {
+	asking chan struct{} // holds one while somebody asks
+	// Of who asks:
+	apis map[target]sender.History // of one configuration, so that what they know of answers is used again
+	of   string                    // its digest
+
+	next map[string]round // of runCatchups alone, by hook
+}
+
+type target struct{ hook, name string }
+
+// round is when a hook is caught up next, and from when on: zero is as far back as it goes.
+type round struct {
+	at, since time.Time
+}
+
+// The times of catching up.
+const (
+	// catchupLook is how often it is looked whether a hook's time has come.
+	catchupLook = time.Second
+	// catchupOverlap is how far behind the last round the next begins: a delivery is listed when its
+	// try is over, which may have begun a while ago.
+	catchupOverlap = 15 * time.Minute
+	// catchupAgain is when a round is tried again that failed.
+	catchupAgain = time.Minute
+	// catchupAnswer bounds what one request of somebody waits for.
+	catchupAnswer = 40 * time.Second
+	// knownSlack is how much earlier than at the sender's something may have arrived by our clock.
+	knownSlack = time.Hour
+)
+
+// runCatchups catches the hooks up that say so: at the start, and then every so often.
+func (d *Daemon) runCatchups(ctx context.Context) {
+	d.catchups.next = map[string]round{}
+	tick := time.NewTicker(catchupLook)
+	defer tick.Stop()
+	for {
+		for _, h := range d.hooks().Hooks() {
+			if h.Catchup == nil || !h.Enabled || time.Now().Before(d.catchups.next[h.Name].at) {
+				continue
+			}
+			d.catchups.next[h.Name] = d.catchupRound(ctx, h, d.catchups.next[h.Name].since)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// catchupRound catches one hook up and says when it is its turn again.
+func (d *Daemon) catchupRound(ctx context.Context, h *hook.Hook, since time.Time) round {
+	began := time.Now()
+	if since.IsZero() {
+		since = began.Add(-h.Catchup.Within)
+	}
+	caught, err := d.catchUp(ctx, h, since)
+	var busy *sender.BusyError
+	switch {
+	case ctx.Err() != nil:
+		return round{}
+	case errors.As(err, &busy):
+		d.log.Warn("catching up waits", "hook", h.Name, "until", busy.Until.UTC(), "taken", caught.Taken, "reason", err)
+		return round{at: busy.Until, since: since}
+	case err != nil:
+		d.log.Warn("catching up failed", "hook", h.Name, "taken", caught.Taken, "error", err)
+		return round{at: time.Now().Add(min(catchupAgain, h.Catchup.Every)), since: since}
+	}
+	if caught.Taken > 0 || caught.Lost > 0 {
+		d.log.Info("caught up", "hook", h.Name, "listed", caught.Listed, "taken", caught.Taken, "lost", caught.Lost)
+	}
+	return round{at: began.Add(h.Catchup.Every), since: began.Add(-catchupOverlap)}
+}
+
+// askCatchUp catches a hook up because somebody asks. When the time for an answer is over, More says
+// that there is more to do.
+func (d *Daemon) askCatchUp(ctx context.Context, name, since string) (admin.Caught, error) {
+	h := d.hooks().Hook(name)
+	if h == nil {
+		return admin.Caught{}, fmt.Errorf("hook %q: %w", name, store.ErrNotFound)
+	}
+	now := time.Now()
+	from, err := admin.ParseTime(since, now)
+	if err != nil {
+		return admin.Caught{}, fmt.Errorf("%w: since: %w", admin.ErrRefused, err)
+	}
+	if from.IsZero() {
+		from = now.Add(-hook.CatchupWithin)
+		if h.Catchup != nil {
+			from = now.Add(-h.Catchup.Within)
+		}
+		from = d.notBefore(from)
+	}
+	within, cancel := context.WithTimeout(ctx, catchupAnswer)
+	defer cancel()
+	caught, err := d.catchUpFrom(within, h, from)
+	switch {
+	case ctx.Err() == nil && within.Err() != nil:
+		caught.More = true
+		return caught, nil
+	case errors.Is(err, store.ErrUnavailable), errors.Is(err, admin.ErrRefused):
+		return caught, err
+	case err != nil:
+		return caught, fmt.Errorf("%w: %w", admin.ErrRefused, err)
+	}
+	return caught, nil
+}
+
+// notBefore is a time, or when deliveries were first taken: what was sent before was for somebody
+// else.
+func (d *Daemon) notBefore(t time.Time) time.Time {
+	if first := d.heard.first(); first.IsZero() || first.After(t) {
+		if first.IsZero() {
+			return d.started
+		}
+		return first
+	}
+	return t
+}
+
+// catchUp takes in what a hook missed since a time, as far as anybody listened for it.
+func (d *Daemon) catchUp(ctx context.Context, h *hook.Hook, since time.Time) (admin.Caught, error) {
+	return d.catchUpFrom(ctx, h, d.notBefore(since))
+}
+
+func (d *Daemon) catchUpFrom(ctx context.Context, h *hook.Hook, since time.Time) (caught admin.Caught, err error) {
+	caught.Hook, caught.Since = h.Name, admin.Time{Time: since}
+	if err := canCatchUp(h, d.config.Load().Settings.Server.PublicURL); err != nil {
+		return caught, fmt.Errorf("%w: %w", admin.ErrRefused, err)
+	}
+	select {
+	case d.catchups.asking <- struct{}{}:
+		defer func() { <-d.catchups.asking }()
+	case <-ctx.Done():
+		return caught, ctx.Err()
+	}
+	known, err := d.knownKeys(ctx, h, since)
+	if err != nil {
+		return caught, err
+	}
+	targets := h.API.Targets
+	if h.API.Kind.Target == "" {
+		targets = []string{""}
+	}
+	for _, name := range targets {
+		api, err := d.catchups.open(h, name)
+		if err != nil {
+			return caught, err
+		}
+		if err := d.catchTarget(ctx, h, api, since, known, &caught); err != nil {
+			return caught, err
+		}
+	}
+	return caught, nil
+}
+
+// canCatchUp says what is missing.
+func canCatchUp(h *hook.Hook, public string) error {
+	switch {
+	case h.API == nil || h.API.Kind.Deaf:
+		return fmt.Errorf("the sender of hook %q has no API that tells what it sent", h.Name)
+	case h.API.Token() == "":
+		return fmt.Errorf("hook %q has no api.token", h.Name)
+	case len(h.API.Targets) == 0 && h.API.Kind.Target != "":
+		return fmt.Errorf("hook %q has no api.target: %s", h.Name, h.API.Kind.Target)
+	case public == "":
+		return errors.New("server.public_url is not set, by which the hook is known at its sender")
+	case h.Dedupe.None:
+		return fmt.Errorf("hook %q has dedupe: none, so nobody knows what is missing", h.Name)
+	}
+	return nil
+}
+
+// open is the API of a target, the same for as long as the configuration is.
+func (c *catchups) open(h *hook.Hook, name string) (sender.History, error) {
+	if c.of != h.Config {
+		c.apis, c.of = map[target]sender.History{}, h.Config
+	}
+	if api := c.apis[target{h.Name, name}]; api != nil {
+		return api, nil
+	}
+	api, err := h.API.Kind.Open(sender.Options{URL: h.API.URL, Token: h.API.Token(), Target: name, Hide: h.HiddenSecrets(), Patience: 20 * time.Second})
+	if err != nil {
+		return nil, err
+	}
+	history, ok := api.(sender.History)
+	if !ok {
+		return nil, fmt.Errorf("the API of %s does not tell what it sent", h.API.Kind.Title)
+	}
+	c.apis[target{h.Name, name}] = history
+	return history, nil
+}
+
+// knownKeys are the keys of what arrived since a time, the hook's and the sender's own where headers
+// have them. Those that are missing among them because retention took their deliveries are found
+// when they are taken in.
+func (d *Daemon) knownKeys(ctx context.Context, h *hook.Hook, since time.Time) (map[string]bool, error) {
+	known := map[string]bool{}
+	f := store.Filter{Hook: h.Name, Since: since.Add(-knownSlack), Limit: 500}
+	for {
+		page, err := d.store.Deliveries(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		for i := range page {
+			known[page[i].Key] = true
+			if key, err := h.Provider.Key(hook.Replay(&page[i])); err == nil && key != "" {
+				known[key] = true
+			}
+		}
+		if len(page) < f.Limit {
+			return known, nil
+		}
+		f.Cursor = page[len(page)-1].ID
+	}
+}
+
+// catchTarget takes in what the registrations of a target missed, the oldest first.
+func (d *Daemon) catchTarget(ctx context.Context, h *hook.Hook, api sender.History, since time.Time, known map[string]bool, caught *admin.Caught) error {
+	hooks, err := api.Hooks(ctx)
+	if err != nil {
+		return err
+	}
+	found := false
+	for _, r := range hooks {
+		ours, path := d.config.Load().HookAt("", r.URL)
+		if ours == nil || ours.Name != h.Name {
+			continue
+		}
+		found = true
+		missing, err := api.Sent(ctx, r, since, func(s *sender.Sent) bool {
+			caught.Listed++
+			if known[s.Key] {
+				caught.Known++
+			}
+			return !known[s.Key]
+		})
+		if err != nil {
+			return err
+		}
+		for _, s := range slices.Backward(missing) {
+			if err := d.catchOne(ctx, h, api, r, s, path, caught); err != nil {
+				return err
+			}
+			known[s.Key] = true
+		}
+	}
+	if !found {
+		return fmt.Errorf("hook %q is not registered there as %s: \"tenterhook register\" does that", h.Name, d.config.Load().Settings.Server.PublicURL+h.Path)
+	}
+	return nil
+}
+
+// catchOne takes one delivery in. One that cannot be read, or that the sender has no more of, is lost:
+// the others are not. What ends the round is the error.
+func (d *Daemon) catchOne(ctx context.Context, h *hook.Hook, api sender.History, r sender.Registered, s *sender.Sent, path string, caught *admin.Caught) error {
+	if s.Body == nil {
+		if err := api.Fetch(ctx, r, s); err != nil {
+			return d.lost(ctx, h, s, err, caught)
+		}
+	}
+	receipt, err := d.ingress.Collect(ctx, h, path, s.Header, s.Body)
+	s.Body = nil // not needed any more, and the list is long
+	switch {
+	case errors.Is(err, store.ErrUnavailable), errors.Is(err, ingress.ErrFull):
+		return err
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil: // it cannot be decided on
+		d.notCaught(h, s, err, caught)
+	case receipt.Duplicate:
+		caught.Known++
+	default:
+		caught.Taken++
+	}
+	return nil
+}
+
+// lost decides what a failure to get a delivery means: of it alone, or of the round.
+func (d *Daemon) lost(ctx context.Context, h *hook.Hook, s *sender.Sent, err error, caught *admin.Caught) error {
+	var no *sender.Error
+	if gone := errors.As(err, &no) && no.Status == http.StatusNotFound; ctx.Err() != nil || !gone && !errors.Is(err, sender.ErrUnusable) {
+		return err
+	}
+	d.notCaught(h, s, err, caught)
+	return nil
+}
+
+func (d *Daemon) notCaught(h *hook.Hook, s *sender.Sent, err error, caught *admin.Caught) {
+	caught.Lost++
+	d.log.Warn("delivery not caught up", "hook", h.Name, "key", s.Key, "error", err)
+}
