@@ -1,10 +1,12 @@
 package ui_test
 
 import (
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 )
 
 // every page and action there is; {id} of no delivery or job.
@@ -226,5 +228,34 @@ func TestBench_IsNotForReaders(t *testing.T) {
 	}
 	if p := v.do("GET", "/deliveries/"+id, nil); p.StatusCode != http.StatusOK {
 		t.Errorf("a reader reads: %d", p.StatusCode)
+	}
+}
+
+func TestLive_EndsWithItsSession(t *testing.T) {
+	v := serve(t, hooks).visitor()
+	v.logIn()
+	csrf := v.csrf()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, v.base+"/live", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := v.http.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		t.Fatalf("GET /live: %d", response.StatusCode)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, _ = io.Copy(io.Discard, response.Body) // however it ends
+	}()
+	v.do("POST", "/logout", url.Values{"csrf": {csrf}})
+	select {
+	case <-ended:
+	case <-time.After(20 * time.Second):
+		t.Error("it goes on after the session")
 	}
 }

@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -28,6 +29,8 @@ type session struct {
 	admin.Visitor
 	csrf string
 	ends time.Time
+	over context.Context // done when it is ended before
+	end  context.CancelFunc
 
 	mu   sync.Mutex
 	said string // shown once, on the next page
@@ -103,7 +106,8 @@ func (s *sessions) begin(w http.ResponseWriter, v admin.Visitor) {
 	defer s.mu.Unlock()
 	key := rand.Text() + rand.Text()
 	s.makeRoom()
-	s.open[sha256.Sum256([]byte(key))] = &session{Visitor: v, csrf: rand.Text(), ends: s.now().Add(sessionFor)}
+	over, end := context.WithCancel(context.Background()) // it outlives the request
+	s.open[sha256.Sum256([]byte(key))] = &session{Visitor: v, csrf: rand.Text(), ends: s.now().Add(sessionFor), over: over, end: end}
 	http.SetCookie(w, cookie(key, int(sessionFor.Seconds())))
 }
 
@@ -113,7 +117,7 @@ func (s *sessions) makeRoom() {
 	var oldest *session
 	for digest, one := range s.open {
 		if !one.ends.After(now) {
-			delete(s.open, digest)
+			s.drop(digest)
 			continue
 		}
 		if oldest == nil || one.ends.Before(oldest.ends) {
@@ -121,8 +125,23 @@ func (s *sessions) makeRoom() {
 		}
 	}
 	if len(s.open) >= maxSessions {
-		delete(s.open, first)
+		s.drop(first)
 	}
+}
+
+// drop ends a session, and the stream of who is logged in with it.
+func (s *sessions) drop(digest [sha256.Size]byte) {
+	if one := s.open[digest]; one != nil {
+		one.end()
+		delete(s.open, digest)
+	}
+}
+
+// within is ctx until the session ends.
+func (s *session) within(ctx context.Context, now time.Time) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(ctx, s.ends.Sub(now))
+	stop := context.AfterFunc(s.over, cancel)
+	return ctx, func() { stop(); cancel() }
 }
 
 func cookie(value string, maxAge int) *http.Cookie {
@@ -151,7 +170,7 @@ func (s *sessions) of(r *http.Request) *session {
 func (s *sessions) end(w http.ResponseWriter, r *http.Request) {
 	if c, err := r.Cookie(cookieName); err == nil {
 		s.mu.Lock()
-		delete(s.open, sha256.Sum256([]byte(c.Value)))
+		s.drop(sha256.Sum256([]byte(c.Value)))
 		s.mu.Unlock()
 	}
 	http.SetCookie(w, cookie("", -1))

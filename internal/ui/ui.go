@@ -239,7 +239,9 @@ func (u *UI) live(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "log in first", http.StatusUnauthorized)
 		return
 	}
-	u.door.Events(s.Who).ServeHTTP(w, r)
+	ctx, cancel := s.within(r.Context(), u.now())
+	defer cancel()
+	u.door.Events(s.Who).ServeHTTP(w, r.WithContext(ctx))
 }
 
 // subject is what a request changes: a job's or delivery's id, or a hook or rule by name.
