@@ -185,7 +185,9 @@ type Status struct {
 	StartedAt Time   `json:"started_at"`
 	LastRunAt Time   `json:"last_run_at"` // when the run before was last known to listen; null on the first run
 	// Gaps are the latest times in which no delivery was taken, newest first.
-	Gaps     []Gap        `json:"gaps"`
+	Gaps []Gap `json:"gaps"`
+	// Expected are the hooks that expect deliveries, in the order of the file.
+	Expected []Expected   `json:"expected"`
 	Listen   []string     `json:"listen"`
 	Store    string       `json:"store"`
 	Config   ConfigStatus `json:"config"`
@@ -210,6 +212,16 @@ type Gap struct {
 	From    Time    `json:"from"`
 	To      Time    `json:"to"`
 	Seconds float64 `json:"seconds"`
+}
+
+// Expected is how it is with a hook that expects deliveries.
+type Expected struct {
+	Hook         string  `json:"hook"`
+	Every        float64 `json:"every"`         // seconds
+	Grace        float64 `json:"grace"`         // seconds
+	LastAt       Time    `json:"last_at"`       // when the last expected delivery came; null for never
+	DueAt        Time    `json:"due_at"`        // when the next is overdue, or was
+	MissingSince Time    `json:"missing_since"` // since when none came, once that is too long; null otherwise
 }
 
 // Traffic is what came in since the daemon started.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/tenterhook/tenterhook/internal/hook"
@@ -41,7 +42,8 @@ func Run(ctx context.Context, from Store, f store.Filter, most int, before, afte
 			}
 			return report, page.err
 		}
-		list := page.deliveries
+		// What the daemon itself told of a silence came from no sender, and no rule decides on it.
+		list := slices.DeleteFunc(page.deliveries, func(d job.Delivery) bool { return d.Origin == job.OriginExpect })
 		if most > 0 {
 			list = list[:min(len(list), most-report.Deliveries)]
 		}

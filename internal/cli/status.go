@@ -56,6 +56,7 @@ func showStatus(e *env, s *admin.Status) {
 		[2]string{"  answered in", ackTimes(e, s.Traffic.Ack)},
 		[2]string{"  refused", refusals(s.Traffic.Refused)},
 		[2]string{"  jobs", queue(e, s)},
+		[2]string{"  missing", e.out.paint(red, missing(e.now(), s.Expected))},
 		[2]string{"  paused", e.out.paint(yellow, pausedNames(e.now(), s.Paused))},
 		[2]string{"  hooks", fmt.Sprintf("%d, configuration %s", s.Hooks, printable(s.Config.Digest))},
 		[2]string{"  last reload", reloadState(e, &s.Config)},
@@ -86,6 +87,17 @@ func gaps(now time.Time, all []admin.Gap) string {
 	}
 	if more := len(all) - most; more > 0 {
 		parts = append(parts, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// missing are the hooks whose expected deliveries do not come.
+func missing(now time.Time, expected []admin.Expected) string {
+	var parts []string
+	for _, x := range expected {
+		if !x.MissingSince.IsZero() {
+			parts = append(parts, fmt.Sprintf("%s: nothing for %s, expected %s ago", printable(x.Hook), age(now, x.MissingSince.Time), age(now, x.DueAt.Time)))
+		}
 	}
 	return strings.Join(parts, ", ")
 }

@@ -69,6 +69,7 @@ type Daemon struct {
 	rejects *ingress.Rejects
 	replays replays
 	heard   *listened
+	silence *silence
 	// searches has an element for each search that runs.
 	searches chan struct{}
 	catchups catchups
@@ -129,7 +130,10 @@ func (d *Daemon) setup(ctx context.Context) error {
 	if d.heard, err = openListened(ctx, d.store, d.log); err != nil {
 		return err
 	}
-	d.metrics.registry.MustRegister(d.heard)
+	if d.silence, err = openSilence(ctx, watched{opened: d.store, feed: d.feed}, d.hooks, d.heard.Gaps, d.log); err != nil {
+		return err
+	}
+	d.metrics.registry.MustRegister(d.heard, d.silence)
 	if err := d.restoreRejects(ctx); err != nil {
 		return err
 	}
@@ -140,7 +144,7 @@ func (d *Daemon) setup(ctx context.Context) error {
 		return err
 	}
 	d.ingress = ingress.New(ingress.Options{
-		Hooks: d.hooks, Store: watched{d.store, d.feed}, Rejects: d.rejects, Await: awaiter{d.pool}, Full: d.pool.Full,
+		Hooks: d.hooks, Store: watched{d.store, d.feed, d.silence}, Rejects: d.rejects, Await: awaiter{d.pool}, Full: d.pool.Full,
 		Proxies: d.booted.Server.Proxies, Log: d.log, Observe: d.metrics,
 	})
 	if err := d.readPauses(ctx); err != nil {
@@ -174,7 +178,7 @@ func (d *Daemon) openStore(ctx context.Context) error {
 	action.ClearShared(d.booted.Files)
 	d.onStop("run directories", func() error { return os.RemoveAll(runDir) })
 	o := worker.Options{
-		Workers: d.booted.Workers, Store: watched{s, d.feed}, Rules: d.rules, Log: d.log, Node: d.booted.Node.Name,
+		Workers: d.booted.Workers, Store: watched{opened: s, feed: d.feed}, Rules: d.rules, Log: d.log, Node: d.booted.Node.Name,
 		Dirs:    action.Dirs{Run: runDir, Survive: d.booted.Files + ".survive", Log: d.logDir()},
 		Observe: d.metrics, Sweep: action.Sweep,
 	}
@@ -325,7 +329,9 @@ func (d *Daemon) Run(ctx, quick context.Context) error {
 		cancel(err)
 	}
 	if err == nil {
-		background.Go(func() { d.heard.beat(ctx) })
+		span := d.heard.begin(ctx)
+		background.Go(func() { d.heard.beat(ctx, span) })
+		background.Go(func() { d.silence.watch(ctx) })
 	}
 	pool := make(chan error, 1)
 	go func() { pool <- d.pool.Run(fetch, work) }()

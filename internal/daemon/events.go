@@ -15,12 +15,16 @@ import (
 // look at a flag.
 type watched struct {
 	opened
-	feed *admin.Feed
+	feed    *admin.Feed
+	silence *silence // hears of what is accepted; nil: nobody does
 }
 
 // Accept implements ingress.Accepter.
 func (w watched) Accept(ctx context.Context, d *job.Delivery, jobs []job.Job) (store.Receipt, error) {
 	receipt, err := w.opened.Accept(ctx, d, jobs)
+	if err == nil && !receipt.Duplicate && w.silence != nil {
+		w.silence.seen(d)
+	}
 	if err != nil || !w.feed.Heard() {
 		return receipt, err
 	}

@@ -50,11 +50,14 @@ func openListened(ctx context.Context, s listenedStore, log *slog.Logger) (*list
 	return l, nil
 }
 
-// beat writes down until ctx ends that deliveries are taken, and once more then.
-func (l *listened) beat(ctx context.Context) {
+// begin is the first heartbeat.
+func (l *listened) begin(ctx context.Context) job.Listened { return l.once(ctx, job.Listened{}) }
+
+// beat writes down until ctx ends that deliveries are taken, and once more then. The span is what
+// begin returned.
+func (l *listened) beat(ctx context.Context, span job.Listened) {
 	tick := time.NewTicker(job.HeartbeatEvery)
 	defer tick.Stop()
-	span := l.once(ctx, job.Listened{})
 	for {
 		select {
 		case <-ctx.Done():
@@ -71,7 +74,7 @@ func (l *listened) beat(ctx context.Context) {
 func (l *listened) once(ctx context.Context, span job.Listened) job.Listened {
 	now := time.Now().Round(0) // by the wall clock, which goes on while the machine sleeps
 	next := span
-	begins := span.ID == "" || now.Sub(span.Until) > job.HeartbeatEvery+job.HeartbeatLate
+	begins := span.ID == "" || now.Sub(span.Until) > mostBetween
 	if begins {
 		next = job.Listened{ID: job.NewID(), Since: now, Until: now}
 	} else if now.After(next.Until) {
@@ -107,13 +110,24 @@ func (l *listened) took(span job.Listened, begins bool) (before job.Gap, found b
 	return before, false
 }
 
-// Gaps returns the times in which no delivery was taken, oldest first. The slice is not changed
-// any more.
+// Gaps returns the times in which no delivery was taken, oldest first: also one that is not over,
+// because there was no heartbeat for too long.
 func (l *listened) Gaps() []job.Gap {
+	now := time.Now().Round(0)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.gaps
+	last := l.last
+	if len(l.spans) > 0 && l.spans[0].Until.After(last) {
+		last = l.spans[0].Until
+	}
+	if last.IsZero() || now.Sub(last) <= mostBetween {
+		return slices.Clip(l.gaps)
+	}
+	return append(slices.Clip(l.gaps), job.Gap{From: last, To: now})
 }
+
+// mostBetween is how far two heartbeats of one span can be apart.
+const mostBetween = job.HeartbeatEvery + job.HeartbeatLate
 
 // lastRun is when the run before this one was last known to listen.
 func (l *listened) lastRun() time.Time {

@@ -70,7 +70,7 @@ func TestListened_TheLastHeartbeatIsTheStop(t *testing.T) {
 		began := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
 		defer cancel()
-		l.beat(ctx)
+		l.beat(ctx, l.begin(ctx))
 		spans, err := db.Listened(t.Context())
 		if err != nil || len(spans) != 1 || !spans[0].Since.Equal(began) || spans[0].Until.Sub(began) != 40*time.Second {
 			t.Fatalf("spans %v, %v", spans, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/series"
 	"github.com/tenterhook/tenterhook/internal/store"
 )
@@ -54,6 +55,9 @@ func (d *Daemon) seedDeliveries(ctx context.Context, since time.Time) (reached t
 			return time.Time{}, err
 		}
 		for i := range page {
+			if page[i].Origin == job.OriginExpect {
+				continue
+			}
 			d.metrics.book.Delivered(page[i].Hook, page[i].Outcome, -1, page[i].ReceivedAt)
 		}
 		if len(page) < f.Limit {

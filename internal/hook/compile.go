@@ -86,6 +86,7 @@ type hookSpec struct {
 	Dedupe   config.Node     `yaml:"dedupe" doc:"What makes two requests the same delivery; or the word none."`
 	Respond  config.Node     `yaml:"respond" doc:"The answer to a delivery that was stored, in place of the standard one."`
 	Let      config.Node     `yaml:"let" doc:"Names for expressions, computed once per delivery, on first use; each may use those above it."`
+	Expect   config.Node     `yaml:"expect" doc:"How often deliveries are expected: actions are started when one does not come, and when it is back."`
 	Rules    config.Node     `yaml:"rules" doc:"What is done with a delivery: each rule that matches makes a job. One rule may be written in the hook itself."`
 }
 
@@ -130,6 +131,7 @@ func compileHook(node config.Node, c Context, d *config.Diagnostics) (*Hook, *ho
 	h.scope = scope
 	compileRespond(h, spec, scope, d)
 	compileRules(h, m, node, spec, scope, c, d)
+	compileExpect(h, spec.Expect, scope, c, d)
 	checkWait(h, spec, d)
 	return h, spec
 }

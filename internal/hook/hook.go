@@ -52,7 +52,7 @@ func (s *Set) Rule(hook, rule string) *Rule {
 			return r
 		}
 	}
-	return nil
+	return h.Expect.rule(rule)
 }
 
 // Lookup finds the hook of a decoded request path and the path's parameters. Paths match
@@ -80,6 +80,7 @@ type Hook struct {
 	API      *API     // nil for a sender whose API is not known
 	Catchup  *Catchup // nil: only when somebody asks
 	Rules    []*Rule
+	Expect   *Expect // nil: nothing is expected
 
 	verifier verify.Verifier
 	secrets  [][]byte
@@ -257,7 +258,7 @@ func chosenKey(key string) string {
 	case len(key) > maxKey:
 		sum := sha256.Sum256([]byte(key))
 		return "long:" + hex.EncodeToString(sum[:])
-	case strings.HasPrefix(key, digestPrefix):
+	case strings.HasPrefix(key, digestPrefix), strings.HasPrefix(key, expectPrefix):
 		return "key:" + key
 	}
 	return key

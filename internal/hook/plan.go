@@ -75,11 +75,7 @@ func (h *Hook) Plan(r *request.Request, id Identity, d *job.Delivery) ([]job.Job
 
 // PlanReplay makes the jobs that the rules would make of a stored delivery now.
 func (h *Hook) PlanReplay(d *job.Delivery, now time.Time) ([]job.Job, error) {
-	r := Replay(d)
-	r.Format = h.Format
-	again := *d
-	again.Verdicts = nil
-	jobs, err := h.Plan(r, Identity{Key: d.Key, Event: d.Event}, &again)
+	jobs, err := h.planAgain(d)
 	if err != nil {
 		return nil, err
 	}
@@ -88,6 +84,17 @@ func (h *Hook) PlanReplay(d *job.Delivery, now time.Time) ([]job.Job, error) {
 		jobs[i].Controls = nil // who asks for it means it: its arrival is not decided on again
 	}
 	return jobs, nil
+}
+
+func (h *Hook) planAgain(d *job.Delivery) ([]job.Job, error) {
+	if d.Origin == job.OriginExpect {
+		return h.Expect.plan(d), nil
+	}
+	r := Replay(d)
+	r.Format = h.Format
+	again := *d
+	again.Verdicts = nil
+	return h.Plan(r, Identity{Key: d.Key, Event: d.Event}, &again)
 }
 
 // decision is what a rule makes of a request.
@@ -192,6 +199,9 @@ func (r *Rule) PrepareFollowUp(u FollowUp, d *job.Delivery, j *job.Job, end *Job
 func (r *Rule) storedInput(d *job.Delivery) *expression.Input {
 	in := r.Hook.input(Replay(d), Identity{Key: d.Key, Event: d.Event}, d.ID)
 	in.Request.Format = r.Hook.Format
+	if d.Origin == job.OriginExpect {
+		in.Request.Format = request.FormatJSON
+	}
 	in.Now = time.Now()
 	return in
 }

@@ -23,6 +23,8 @@ func Schema() (hook *config.Schema, defs config.Keys) {
 	named := config.SchemaOf(nameSpec{}).And(rule)
 	named.OneOf = action.Choices()
 	hook.Set("rules", config.ListOf(config.RefTo("rule")))
+	actions := &config.Schema{Types: []string{"array"}, Items: config.RefTo("action")}
+	hook.Set("expect", config.SchemaOf(expectSpec{}).Set("on_missing", actions).Set("on_back", actions))
 	inline := slices.DeleteFunc(rule.Names(), func(name string) bool { return slices.Contains(own, name) })
 	hook.And(rule)
 	hook.OneOf = append(action.Choices(), config.Has("rules"))

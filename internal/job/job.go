@@ -114,7 +114,7 @@ type Delivery struct {
 	Event       string        // the provider's event type, or ""
 	ReceivedAt  time.Time
 	Outcome     Outcome
-	Origin      string // "request"; later replay, catchup, pull
+	Origin      string // "request", or OriginExpect
 	Method      string
 	Path        string // as routed, without the query
 	Query       string // raw

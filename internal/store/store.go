@@ -142,6 +142,9 @@ type Store interface {
 	// KeepListened stores a span in which deliveries were taken, in the place of the one with its
 	// ID, and forgets the oldest beyond job.MostListened.
 	KeepListened(ctx context.Context, span job.Listened) error
+	// SetExpectation keeps or, with on false, forgets what is remembered of a hook that expects
+	// deliveries.
+	SetExpectation(ctx context.Context, e job.Expectation, on bool) error
 	// Prune deletes one small slice of what retention no longer keeps and of expired keys. It
 	// reports whether there is more to do.
 	Prune(ctx context.Context, r Retention, now time.Time) (more bool, err error)
@@ -177,6 +180,8 @@ type Store interface {
 	Replays(ctx context.Context) ([]job.Replay, error)
 	// Listened returns the spans that are remembered, newest first.
 	Listened(ctx context.Context) ([]job.Listened, error)
+	// Expectations returns what is remembered of hooks that expect deliveries, by hook.
+	Expectations(ctx context.Context) ([]job.Expectation, error)
 	// Throttles calls yield for each throttle that is not over, with what job.Pace keeps of it.
 	Throttles(ctx context.Context, yield func(hook, rule, key string, at time.Time)) error
 	// Live calls yield for every job that has not ended, in Seq order, until it returns false.

@@ -261,6 +261,11 @@ func (u *UI) attention(s *admin.Status, hooks []health, recent []job.Delivery, n
 			add(notice{"bad", "bad", h.Name + ": " + plural(h.Failed, "job", "jobs") + " failed", "", h.FailedURL, "Show them"})
 		}
 	}
+	for _, x := range s.Expected {
+		if !x.MissingSince.IsZero() {
+			add(notice{"bad", "bad", x.Hook + ": an expected delivery did not come", "nothing for " + spanText(now.Sub(x.MissingSince.Time)), hookURL(x.Hook), "Show the hook"})
+		}
+	}
 	for _, p := range s.Paused {
 		add(notice{"wait", "pause", strings.TrimSuffix(p.Hook+"/"+p.Rule, "/") + " is paused", "for " + spanText(now.Sub(p.Since.Time)) + "; what arrives is kept", hookURL(p.Hook), "Resume"})
 	}

@@ -40,6 +40,8 @@ type statements struct {
 	keepReplay, deleteReplays *sql.Stmt
 
 	keepListened, deleteListened *sql.Stmt
+
+	keepExpectation, deleteExpectation *sql.Stmt
 }
 
 // Conditions on the state of a job; the partial index of the schema repeats isLive.
@@ -147,6 +149,8 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 		{&s.deleteRejects, "DELETE FROM reject WHERE seq <= (SELECT seq FROM reject ORDER BY seq DESC LIMIT 1 OFFSET ?)"},
 		{&s.keepReplay, "INSERT INTO replay (id, data) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET data = excluded.data"},
 		{&s.deleteReplays, "DELETE FROM replay WHERE seq <= (SELECT seq FROM replay ORDER BY seq DESC LIMIT 1 OFFSET ?)"},
+		{&s.keepExpectation, "INSERT OR REPLACE INTO expectation (hook, since, last, silent) VALUES (?, ?, ?, ?)"},
+		{&s.deleteExpectation, "DELETE FROM expectation WHERE hook = ?"},
 		{&s.keepListened, "INSERT INTO listened (id, since, until) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET until = excluded.until"},
 		{&s.deleteListened, "DELETE FROM listened WHERE seq <= (SELECT seq FROM listened ORDER BY seq DESC LIMIT 1 OFFSET ?)"},
 

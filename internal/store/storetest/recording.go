@@ -107,6 +107,18 @@ var recording = []testCase{
 		f.store = f.reopen()
 		f.equal("Replays", value(f.store.Replays(f.context())), []job.Replay{b, a})
 	}},
+	{"what hooks expect is remembered until it is forgotten", func(f fixture) {
+		a := job.Expectation{Hook: "backup", Since: epoch}
+		b := job.Expectation{Hook: "deploy", Since: epoch, Last: epoch.Add(time.Hour), Silent: epoch.Add(time.Hour)}
+		f.ok(f.store.SetExpectation(f.context(), b, true))
+		f.ok(f.store.SetExpectation(f.context(), a, true))
+		a.Last = epoch.Add(time.Minute)
+		f.ok(f.store.SetExpectation(f.context(), a, true))
+		f.store = f.reopen()
+		f.equal("Expectations", value(f.store.Expectations(f.context())), []job.Expectation{a, b})
+		f.ok(f.store.SetExpectation(f.context(), a, false))
+		f.equal("Expectations", value(f.store.Expectations(f.context())), []job.Expectation{b})
+	}},
 	{"spans in which deliveries were taken are remembered as they grow", func(f fixture) {
 		a := job.Listened{ID: job.NewID(), Since: epoch, Until: epoch}
 		b := job.Listened{ID: job.NewID(), Since: epoch.Add(time.Hour), Until: epoch.Add(time.Hour)}
