@@ -99,6 +99,11 @@ func TestSilence_ADaemonStartsTheActions(t *testing.T) {
 	if d.Origin != "expect" || d.Event != "missing" || len(r.jobsOfRule("on_missing")) != 1 {
 		t.Errorf("delivery %+v, %d jobs", d, len(r.jobsOfRule("on_missing")))
 	}
+	explained, err := r.client.Explain(t.Context(), admin.ExplainRequest{Delivery: first.Delivery})
+	must(t, err)
+	if len(explained.Rules) != 1 || explained.Rules[0].Rule != "on_missing" || explained.Rules[0].Verdict != job.Match {
+		t.Errorf("explained: %+v", explained.Rules)
+	}
 	again, err := r.client.Replay(t.Context(), first.Delivery, admin.ReplayAll)
 	must(t, err)
 	if len(again) != 1 || again[0].Rule != "on_missing" {

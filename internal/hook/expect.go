@@ -11,6 +11,7 @@ import (
 	"github.com/tenterhook/tenterhook/internal/config"
 	"github.com/tenterhook/tenterhook/internal/expression"
 	"github.com/tenterhook/tenterhook/internal/job"
+	"github.com/tenterhook/tenterhook/internal/request"
 )
 
 // Expect is how often deliveries are expected, and what is done when they stop.
@@ -148,6 +149,17 @@ func (e *Expect) plan(d *job.Delivery) (jobs []job.Job) {
 		jobs = append(jobs, r.newJob(d, "", job.Keys{}))
 	}
 	return jobs
+}
+
+// telling is the hook as it is for what the daemon itself tells: with the actions of the event for
+// its rules.
+func (h *Hook) telling(event string) *Hook {
+	told := *h
+	told.Format, told.Rules = request.FormatJSON, nil
+	if h.Expect != nil {
+		told.Rules = h.Expect.rules[event]
+	}
+	return &told
 }
 
 // Silence is what actions are told of a silence, as their payload.

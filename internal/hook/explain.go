@@ -94,6 +94,9 @@ func (h *Hook) explain(r *request.Request, now time.Time, secret int, forged str
 // was not kept, so what is said of its verification is what was found then.
 func (h *Hook) ExplainStored(d *job.Delivery) Explanation {
 	e := Explanation{Hook: h.Name, Verified: true, Secret: d.Secret, Secrets: len(h.secrets), Rules: []RuleExplanation{}}
+	if d.Origin == job.OriginExpect {
+		h = h.telling(d.Event)
+	}
 	r := Replay(d)
 	r.Format = h.Format
 	h.explainRules(&e, r, Identity{Key: d.Key, Event: d.Event}, d.ID, d.ReceivedAt)
