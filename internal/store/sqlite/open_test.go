@@ -89,7 +89,7 @@ func TestOpenRefusesWhatItMustNotWriteTo(t *testing.T) {
 		}, "another program"},
 		{"a newer schema", func(t *testing.T, path string) {
 			made(t, path, "PRAGMA application_id = 1952804468", "PRAGMA user_version = 4711", "PRAGMA journal_mode = WAL")
-		}, "schema is 4711, this program knows up to 5"},
+		}, "schema is 4711, this program knows up to "},
 		{"a folder", func(t *testing.T, path string) {
 			if err := os.Mkdir(path, 0o700); err != nil {
 				t.Fatal(err)
