@@ -91,6 +91,7 @@ func (c *command) readLimits(node config.Node, d *config.Diagnostics) {
 	if node.IsZero() {
 		return
 	}
+	before := mistakes(d)
 	m := node.Map(d)
 	var spec limitsSpec
 	m.Decode(&spec)
@@ -129,7 +130,19 @@ func (c *command) readLimits(node config.Node, d *config.Diagnostics) {
 			d.Errorf(node.Find("cpu"), "cpu is in cores: 0.5 is half of one, found %g", *spec.CPU)
 		}
 	}
-	c.enforce(node, d)
+	if mistakes(d) == before {
+		c.enforce(node, d)
+	}
+}
+
+// mistakes counts what is wrong so far: what cannot be meant needs nobody to hold it.
+func mistakes(d *config.Diagnostics) (n int) {
+	for _, one := range d.All() {
+		if one.Severity != config.Warning {
+			n++
+		}
+	}
+	return n
 }
 
 // enforce finds a way to hold what the limits say: a control group, or else what the kernel holds

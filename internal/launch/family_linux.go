@@ -96,24 +96,44 @@ func NoOrphans() bool {
 	if !family.adopts {
 		return false
 	}
-	children, err := adopted()
-	if err != nil {
-		return false
+	for range mostLooks {
+		living, died, err := visit()
+		switch {
+		case err != nil || living:
+			return false
+		case !died:
+			return true
+		}
 	}
-	none := true
+	return false
+}
+
+// mostLooks bounds how often the list of children is read anew. A daemon that forks on and on is
+// seen alive sooner or later.
+const mostLooks = 100
+
+// visit looks once at every child that Begin did not start, and buries those that have ended. When
+// one of them had (died), what it left became ours after the list was read, perhaps: nothing is
+// sure before another look.
+func visit() (living, died bool, err error) {
+	children, err := adopted()
 	for _, pid := range children {
 		if family.known[pid] {
 			continue
 		}
 		switch session, state := sessionOf(pid); {
-		case state == 0 || session == family.session: // a child of somebody else in this process, who waits for it
 		case state == 'Z' || state == 'X':
-			_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil) // it has ended
-		default:
-			none = false
+			if session != family.session { // else a child of somebody else in this process, who waits for it
+				died = true
+				_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil) // it has ended
+			}
+		case state == 0:
+			died = true
+		case session != family.session:
+			living = true
 		}
 	}
-	return none
+	return living, died, err
 }
 
 // mostChildren is how many bytes of a list of children are read: beyond that, nothing is sure.
