@@ -59,9 +59,8 @@ func (q *ReplayRequest) Check() error {
 	if q.Rate < 0 || q.Rate > MostRate || q.Rate != 0 && q.Rate < LeastRate {
 		return fmt.Errorf("rate is a number of deliveries a second, from %g to %g", LeastRate, MostRate)
 	}
-	only := *f
-	if only.Which = ""; only == (job.ReplayFilter{}) {
-		return errors.New("the filter is empty, that would be every delivery there is: say at least since")
+	if *f == (job.ReplayFilter{}) {
+		return errors.New("the filter is empty, that would be every delivery there is: say at least since, or which")
 	}
 	if f.Match != "" && f.Hook == "" {
 		return errors.New("match needs a hook, whose names it uses")

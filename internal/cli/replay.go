@@ -58,27 +58,19 @@ func (c *deliveriesReplayCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	byFilter := q.ReplayFilter != job.ReplayFilter{Which: q.Which}
-	if byFilter == (len(c.IDs) > 0) {
-		return misuse(errors.New("replay wants ids, or flags that say which deliveries"), c.whichHint())
+	const which = "replay wants ids, or flags that say which deliveries"
+	switch byID := len(c.IDs) > 0; {
+	case byID && q.ReplayFilter != job.ReplayFilter{Which: q.Which}:
+		return misuse(errors.New(which), "leave out the ids, or the flags")
+	case !byID && q.ReplayFilter == job.ReplayFilter{}:
+		return misuse(errors.New(which), "such as --failed, --since 24h, or --hook HOOK")
 	}
 	return e.daemon(func(client *admin.Client) error {
-		if !byFilter {
+		if len(c.IDs) > 0 {
 			return c.replayEach(e, client, admin.ReplayOf(q.Which))
 		}
 		return c.replayAll(e, client, q)
 	})
-}
-
-// whichHint says what to add to, or take from, flags that do not say which deliveries.
-func (c *deliveriesReplayCmd) whichHint() string {
-	switch {
-	case len(c.IDs) > 0:
-		return "leave out the ids, or the flags"
-	case c.Failed || c.Missing:
-		return "--failed and --missing say which rules: add deliveries, such as --since 24h or --hook HOOK"
-	}
-	return "such as --since 24h, or --hook HOOK"
 }
 
 // request reads the flags.
