@@ -23,6 +23,8 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"github.com/tenterhook/tenterhook/internal/panics"
 )
 
 // Options is what Handler needs beside its Backend.
@@ -35,6 +37,8 @@ type Options struct {
 	Feed    *Feed            // what happens; the daemon publishes and closes it. nil: nothing does
 	Pages   func(Door) Pages // the web UI, on all paths that are not the API's; nil: none
 	Log     *slog.Logger     // audit lines and refusals; nil: discarded
+	// Panicked is told of each panic that a request ended with. It may be nil.
+	Panicked func()
 
 	// now and owner are replaced by tests only.
 	now   func() time.Time
@@ -68,12 +72,27 @@ func Handler(b Backend, o Options) http.Handler {
 	mux.HandleFunc("GET /readyz", a.readyz)
 	if a.pages == nil {
 		mux.Handle("/", guarded)
-		return harden(mux)
+		return harden(a.surviving(mux, o.Panicked))
 	}
 	mux.Handle("/api/", guarded)
 	mux.Handle("/metrics", guarded)
 	mux.Handle("/", gate.pages(a.pages))
-	return harden(mux)
+	return harden(a.surviving(mux, o.Panicked))
+}
+
+// surviving answers a panic of next with a problem and logs it, once.
+func (a *api) surviving(next http.Handler, panicked func()) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		panics.Serve(w, r, next.ServeHTTP, func(p panics.Panic) {
+			a.log.ErrorContext(r.Context(), "admin request failed, by a fault of this program",
+				"method", r.Method, "path", r.URL.Path, "panic", p.Text, "stack", p.Stack)
+			if panicked != nil {
+				panicked()
+			}
+		}, func(w http.ResponseWriter, _ *http.Request) {
+			refuse(w, http.StatusInternalServerError, "a fault of the daemon; its log has it")
+		})
+	})
 }
 
 // NewServer returns a server for h with the admin listener's bounds. The caller serves and shuts

@@ -145,7 +145,7 @@ func (d *Daemon) setup(ctx context.Context) error {
 	}
 	d.ingress = ingress.New(ingress.Options{
 		Hooks: d.hooks, Store: watched{d.store, d.feed, d.silence}, Rejects: d.rejects, Await: awaiter{d.pool}, Full: d.pool.Full,
-		Proxies: d.booted.Server.Proxies, Log: d.log, Observe: d.metrics,
+		Proxies: d.booted.Server.Proxies, Log: d.log, Observe: d.metrics, Panicked: d.metrics.panicked("delivery"),
 	})
 	if err := d.readPauses(ctx); err != nil {
 		return err
@@ -180,7 +180,7 @@ func (d *Daemon) openStore(ctx context.Context) error {
 	o := worker.Options{
 		Workers: d.booted.Workers, Store: watched{opened: s, feed: d.feed}, Rules: d.rules, Log: d.log, Node: d.booted.Node.Name,
 		Dirs:    action.Dirs{Run: runDir, Survive: d.booted.Files + ".survive", Log: d.logDir()},
-		Observe: d.metrics, Sweep: action.Sweep,
+		Observe: d.metrics, Panicked: d.metrics.panicked("job"), Sweep: action.Sweep,
 	}
 	if db, ok := s.(*postgres.Store); ok {
 		d.pool = d.newFleet(db, o)
@@ -369,9 +369,9 @@ func (d *Daemon) serve(ctx context.Context, cancel context.CancelCauseFunc, back
 	deliveries.TLSConfig = tlsConfig
 	adminServer := admin.NewServer(admin.Handler(backend{d}, admin.Options{
 		Listen: d.AdminAddr().String(), Token: d.booted.Admin.Token.Reveal(), Tokens: d.booted.Admin.Tokens, Hosts: d.booted.Admin.Hosts,
-		Metrics: d.metrics.handler(), Feed: d.feed, Log: d.log,
+		Metrics: d.metrics.handler(), Feed: d.feed, Log: d.log, Panicked: d.metrics.panicked("api"),
 		Pages: func(door admin.Door) admin.Pages {
-			return ui.New(backend{d}, ui.Options{Door: door, Log: d.log})
+			return ui.New(backend{d}, ui.Options{Door: door, Log: d.log, Panicked: d.metrics.panicked("page")})
 		},
 	}), d.log)
 	bound := ingress.Bound(d.deliveries, d.options.Limits, d.booted.Server.Proxies)

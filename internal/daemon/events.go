@@ -146,11 +146,20 @@ func (d *Daemon) tellReload(trigger string, ok bool, result admin.ReloadResult) 
 	if !ok {
 		e.Result = "refused: the configuration has problems"
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	d.auditOwn(e)
+}
+
+// auditOwn keeps an entry of what nobody asked the admin side for. The log has it too, with the
+// hash, as it has theirs.
+func (d *Daemon) auditOwn(e job.AuditEntry) {
+	ctx, cancel := context.WithTimeout(context.Background(), keepWithin)
 	defer cancel()
-	if _, err := d.audit(ctx, e); err != nil {
+	kept, err := d.audit(ctx, e)
+	if err != nil {
 		d.log.Error("audit entry not kept", "error", err)
+		kept = e
 	}
+	d.log.Info("audit", "action", e.Action, "id", e.Subject, "by", e.Who, "result", e.Result, "n", kept.N, "hash", kept.Hash)
 }
 
 // audit keeps an entry of the audit log and tells of it.

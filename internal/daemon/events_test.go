@@ -7,7 +7,11 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/tenterhook/tenterhook/internal/store"
@@ -143,5 +147,38 @@ hooks:
 	want := fmt.Sprintf("[3 pause site ok 2 pause nope hook nope: not found 1 retry %s ok]", j.ID)
 	if fmt.Sprint(got) != want || !strings.HasPrefix(log.Entries[0].Who, "uid ") {
 		t.Errorf("%v\nwant %s", got, want)
+	}
+}
+
+// TestAudit_EveryEntryIsInTheLogWithItsHash has a change of each origin: what is cut off at the end
+// of the store's list can then be found out.
+func TestAudit_EveryEntryIsInTheLogWithItsHash(t *testing.T) {
+	r := bench(t, 1)
+	path := filepath.Join(r.dir, "hooks.yaml")
+	config := read(t, path)
+	write(t, path, config+"# seen by the watch\nworkers: 3\n")
+	_, err := r.client.Reload(t.Context())
+	must(t, err)
+	write(t, path, "nothing: of this\n")
+	r.eventually("a bad edit to be refused", func() bool { return !r.status().Config.LastReloadOK })
+	write(t, path, config)
+	must(t, syscall.Kill(os.Getpid(), syscall.SIGHUP))
+	r.eventually("the good edit to arrive", func() bool { return r.status().Config.LastReloadOK })
+	r.through(r.begin(paid("")).ID)
+	var missing, actions []string
+	r.eventually("every entry to be in the log", func() bool {
+		page, err := r.client.AuditLog(t.Context(), 0, 50)
+		must(t, err)
+		missing, actions = nil, nil
+		for _, e := range page.Entries {
+			actions = append(actions, e.Who+" "+e.Action)
+			if !strings.Contains(r.log.String(), e.Hash) {
+				missing = append(missing, fmt.Sprintf("%+v", e))
+			}
+		}
+		return slices.Contains(actions, "daemon replay ended") && len(missing) == 0
+	})
+	if !slices.ContainsFunc(actions, func(a string) bool { return a == "watch reload" || a == "sighup reload" }) {
+		t.Errorf("no reload by an edit among %q", actions)
 	}
 }

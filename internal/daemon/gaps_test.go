@@ -134,3 +134,13 @@ func (r *running) ofRule(rule string) admin.JobDetail {
 	r.eventually("a job of "+rule, func() bool { return len(r.jobsOfRule(rule)) > 0 })
 	return r.job(r.jobsOfRule(rule)[0].ID)
 }
+
+func TestMetrics_CountPanicsFromNoneOn(t *testing.T) {
+	r := start(t, openHook)
+	_, metrics := r.admin("../../metrics")
+	for _, where := range []string{"delivery", "job", "api", "page"} {
+		if !strings.Contains(metrics, `tenterhook_panics_total{where="`+where+`"} 0`) {
+			t.Errorf("no count of panics in a %s", where)
+		}
+	}
+}

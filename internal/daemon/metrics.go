@@ -25,6 +25,7 @@ type metrics struct {
 	refused    *prometheus.CounterVec
 	jobs       *prometheus.CounterVec
 	jobSeconds *prometheus.HistogramVec
+	panics     *prometheus.CounterVec
 	reloadOK   prometheus.Gauge
 	reloadAt   prometheus.Gauge
 	secretAt   *prometheus.GaugeVec
@@ -57,6 +58,7 @@ func newMetrics(d *Daemon) *metrics {
 			Name: "tenterhook_job_seconds", Help: "How long attempts ran.",
 			Buckets: prometheus.ExponentialBuckets(0.005, 4, 10),
 		}, []string{"hook", "rule"}),
+		panics:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tenterhook_panics_total", Help: "Faults of this program that one delivery, job, page or request to the API ended with; the log says where."}, []string{"where"}),
 		reloadOK: prometheus.NewGauge(prometheus.GaugeOpts{Name: "tenterhook_config_last_reload_successful", Help: "1 when the last reload was taken up."}),
 		reloadAt: prometheus.NewGauge(prometheus.GaugeOpts{Name: "tenterhook_config_last_reload_success_timestamp_seconds", Help: "When a reload was last taken up."}),
 		secretAt: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "tenterhook_secret_last_match_timestamp_seconds", Help: "When a secret last verified a request; position counts from 0 in the configuration."}, []string{"hook", "position"}),
@@ -66,7 +68,7 @@ func newMetrics(d *Daemon) *metrics {
 		ConstLabels: prometheus.Labels{"version": d.options.Version, "goversion": runtime.Version()},
 	})
 	build.Set(1)
-	m.registry.MustRegister(m.deliveries, m.ack, m.refused, m.jobs, m.jobSeconds, m.reloadOK, m.reloadAt, m.secretAt, build,
+	m.registry.MustRegister(m.deliveries, m.ack, m.refused, m.jobs, m.jobSeconds, m.panics, m.reloadOK, m.reloadAt, m.secretAt, build,
 		queueCollector{d}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -83,6 +85,9 @@ func (m *metrics) reload(ok bool) {
 	m.reloadOK.Set(1)
 	m.reloadAt.SetToCurrentTime()
 }
+
+// panicked counts a panic of one place, which is 0 until then.
+func (m *metrics) panicked(where string) func() { return m.panics.WithLabelValues(where).Inc }
 
 // Delivered implements ingress.Observer.
 func (m *metrics) Delivered(hook string, outcome job.Outcome, took time.Duration) {

@@ -219,11 +219,7 @@ func (d *Daemon) runReplay(ctx context.Context, r job.Replay) {
 	d.keepReplay(r)
 	d.log.Info("replay "+string(r.Status), "replay", r.ID, "deliveries", r.Done, "of", r.Total, "jobs", r.Made, "without", r.Skipped, "failed", r.Failed)
 	result := fmt.Sprintf("%s: %d of %d deliveries, %d new jobs", r.Status, r.Done, r.Total, r.Made)
-	auditCtx, done := context.WithTimeout(context.WithoutCancel(ctx), keepWithin)
-	defer done()
-	if _, err := d.audit(auditCtx, job.AuditEntry{At: r.FinishedAt, Who: "daemon", Action: "replay ended", Subject: r.ID, Result: result}); err != nil {
-		d.log.Error("audit entry not kept", "error", err)
-	}
+	d.auditOwn(job.AuditEntry{At: r.FinishedAt, Who: "daemon", Action: "replay ended", Subject: r.ID, Result: result})
 }
 
 // keepWithin bounds a write that must not be broken off.

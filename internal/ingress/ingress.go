@@ -16,6 +16,7 @@ import (
 	"github.com/tenterhook/tenterhook/internal/crashpoint"
 	"github.com/tenterhook/tenterhook/internal/hook"
 	"github.com/tenterhook/tenterhook/internal/job"
+	"github.com/tenterhook/tenterhook/internal/panics"
 	"github.com/tenterhook/tenterhook/internal/request"
 	"github.com/tenterhook/tenterhook/internal/store"
 )
@@ -58,6 +59,8 @@ type Options struct {
 	Log     *slog.Logger
 	Observe Observer
 	Rejects *Rejects // where refused requests are listed; nil: in a list of the Handler's own
+	// Panicked is told of each panic that a request ended with. It may be nil.
+	Panicked func()
 	// MemoryForBodies bounds the bytes of bodies held at once; 0 is 256 MiB.
 	MemoryForBodies int64
 }
@@ -69,6 +72,7 @@ type Handler struct {
 	held     atomic.Int64 // bytes of bodies promised to requests in flight
 	rates    *rates
 	refusals *sampler
+	faults   *sampler
 }
 
 const defaultBodyMemory = 256 << 20
@@ -81,15 +85,46 @@ func New(o Options) *Handler {
 	if o.Rejects == nil {
 		o.Rejects = NewRejects(nil)
 	}
-	return &Handler{Options: o, rates: newRates(), refusals: newSampler(10, time.Second)}
+	return &Handler{Options: o, rates: newRates(), refusals: newSampler(10, time.Second), faults: newSampler(1, time.Second)}
 }
 
 // Stop makes every further delivery a 503 with Retry-After: the daemon is leaving.
 func (h *Handler) Stop() { h.stopping.Store(true) }
 
-// ServeHTTP takes one delivery, in the fixed order: route, method, size, read, verify,
-// handshake, key, rules, one transaction, answer.
+// ServeHTTP takes one delivery. A panic is a 500 with the word internal_error, which a sender tries
+// again; what was stored before it is there.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	panics.Serve(w, r, h.serve, func(p panics.Panic) { h.panicked(r, p) }, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Connection", "close") // its body may not have been read
+		writeJSON(w, http.StatusInternalServerError, refusalBody{Error: internalError})
+	})
+}
+
+// internalError is what a sender is told of a fault of ours.
+const internalError = "internal_error"
+
+func (h *Handler) panicked(r *http.Request, p panics.Panic) {
+	h.Observe.Refused("", internalError)
+	if h.Panicked != nil {
+		h.Panicked()
+	}
+	ip := clientIP(r, h.Proxies).String()
+	h.Rejects.Add(job.Reject{
+		At: time.Now(), IP: ip, Status: http.StatusInternalServerError, Error: internalError,
+		Reason: "a fault of this program; the daemon's log has it", Size: r.ContentLength,
+	})
+	if allowed, suppressed := h.faults.allow(time.Now()); allowed {
+		path := r.URL.Path[:min(len(r.URL.Path), mostPath)]
+		h.Log.Error("delivery failed, by a fault of this program", "path", path, "ip", ip, "panic", p.Text, "stack", p.Stack, "suppressed", suppressed)
+	}
+}
+
+// mostPath bounds a path in the log, in bytes.
+const mostPath = 200
+
+// serve goes in the fixed order: route, method, size, read, verify, handshake, key, rules, one
+// transaction, answer.
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 	started := time.Now()
 	if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
 		// net/http takes chunks beside a Content-Length and no longer says that there was one. A
@@ -164,7 +199,7 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request, hk *hook.Hook, re
 		reserved += n
 		return h.held.Add(n) <= h.MemoryForBodies
 	}
-	body, err := readBody(http.MaxBytesReader(w, r.Body, hk.MaxBody), r.ContentLength, reserve)
+	body, err := readBody(http.MaxBytesReader(panics.Plain(w), r.Body, hk.MaxBody), r.ContentLength, reserve)
 	var over *http.MaxBytesError
 	switch {
 	case errors.Is(err, errBusy):

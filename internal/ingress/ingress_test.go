@@ -9,10 +9,12 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/tenterhook/tenterhook/internal/hook"
+	"github.com/tenterhook/tenterhook/internal/job"
 )
 
 const openHook = `
@@ -201,21 +203,68 @@ func TestServer_HeadersAreBounded(t *testing.T) {
 }
 
 func TestServer_APanicIsOneFailedRequest(t *testing.T) {
+	var panicked atomic.Int64
+	var quiet atomic.Bool
 	g := newGate(t, openHook, func(o *Options) {
-		hooks, calls := o.Hooks, 0
+		hooks := o.Hooks
+		o.Panicked = func() { panicked.Add(1) }
 		o.Hooks = func() *hook.Set {
-			if calls++; calls == 1 {
-				panic("a fault")
+			if !quiet.Load() {
+				panic("a payload's s3cret")
 			}
 			return hooks()
 		}
 	})
-	if response, err := g.server.Client().Post(g.server.URL+"/site", "text/plain", strings.NewReader("a")); err == nil {
-		_ = response.Body.Close()
-		t.Errorf("answered %s", response.Status)
+	for range 20 {
+		r, answer := g.post(t, "/site", strings.NewReader("a"))
+		if r.StatusCode != http.StatusInternalServerError || answer != `{"error":"internal_error"}`+"\n" || !r.Close {
+			t.Fatalf("answered %s %s, connection closed: %v", r.Status, answer, r.Close)
+		}
 	}
+	if n, refused := panicked.Load(), g.observe.refused[internalError]; n != 20 || refused != 20 {
+		t.Errorf("%d panics counted, %d refusals", n, refused)
+	}
+	log := g.log.String()
+	if lines := strings.Count(log, "by a fault of this program"); lines == 0 || lines > 5 {
+		t.Errorf("%d lines of 20 panics", lines)
+	}
+	if !strings.Contains(log, "level=ERROR") || !strings.Contains(log, "ingress_test.go") || strings.Contains(log, "s3cret") {
+		t.Errorf("want errors with the stack and without the value: %s", log)
+	}
+	if kept := g.Rejects.List(); len(kept) != 1 || kept[0].Status != http.StatusInternalServerError {
+		t.Errorf("listed: %+v", kept)
+	}
+	quiet.Store(true)
 	if r, _ := g.post(t, "/site", strings.NewReader("a")); r.StatusCode != http.StatusAccepted {
 		t.Errorf("the next one was answered %s", r.Status)
+	}
+}
+
+// TestServer_APanicBehindTheStoreLosesNothing has the fault where the delivery is stored already:
+// the sender's next try is its duplicate.
+func TestServer_APanicBehindTheStoreLosesNothing(t *testing.T) {
+	g := newGate(t, openHook, func(o *Options) { o.Observe = &faultyTally{tally: o.Observe.(*tally)} })
+	if response, err := g.server.Client().Post(g.server.URL+"/site", "text/plain", strings.NewReader("a")); err == nil {
+		_ = response.Body.Close()
+		t.Errorf("answered %s after half an answer", response.Status)
+	}
+	if r, answer := g.post(t, "/site", strings.NewReader("a")); r.StatusCode != http.StatusOK || !strings.Contains(answer, "duplicate") {
+		t.Errorf("the next one was answered %s %s", r.Status, answer)
+	}
+	if len(g.store.kept) != 1 {
+		t.Errorf("%d deliveries are stored", len(g.store.kept))
+	}
+}
+
+// faultyTally panics the first time a delivery is counted, which is when it was answered.
+type faultyTally struct {
+	*tally
+	did atomic.Bool
+}
+
+func (o *faultyTally) Delivered(string, job.Outcome, time.Duration) {
+	if !o.did.Swap(true) {
+		panic("a fault")
 	}
 }
 

@@ -2,11 +2,15 @@ package ui_test
 
 import (
 	"io"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tenterhook/tenterhook/internal/ui"
 )
 
 // every page and action there is; {id} of no delivery or job.
@@ -257,5 +261,22 @@ func TestLive_EndsWithItsSession(t *testing.T) {
 	case <-ended:
 	case <-time.After(20 * time.Second):
 		t.Error("it goes on after the session")
+	}
+}
+
+func TestPages_APanicIsOneFailedPage(t *testing.T) {
+	var log strings.Builder
+	panicked := 0
+	// Without a door the login is at fault.
+	u := ui.New(nil, ui.Options{Log: slog.New(slog.NewTextHandler(&log, nil)), Panicked: func() { panicked++ }})
+	answer := httptest.NewRecorder()
+	r := httptest.NewRequest("POST", "/login", strings.NewReader("token=s3cret"))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	u.ServeHTTP(answer, r)
+	if answer.Code != http.StatusInternalServerError || !strings.Contains(answer.Body.String(), "by a fault of this program") {
+		t.Errorf("answered %d %s", answer.Code, answer.Body)
+	}
+	if said := log.String(); panicked != 1 || strings.Count(said, "level=ERROR") != 1 || !strings.Contains(said, "nil pointer") || strings.Contains(said, "s3cret") {
+		t.Errorf("%d counted, the log: %s", panicked, said)
 	}
 }

@@ -58,6 +58,7 @@ var remedies = map[string]string{
 	"busy":                         "Too many large bodies at once; the sender tries again.",
 	"stopping":                     "The daemon was stopping; the sender tries again.",
 	"unsupported_content_encoding": "Only identity and gzip are read.",
+	"internal_error":               "A fault of this program; its log says where, please report it. The sender tries again.",
 	"cannot_confirm":               "The sender's check of the address could not be answered.",
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/tenterhook/tenterhook/internal/backtest"
 	"github.com/tenterhook/tenterhook/internal/hook"
 	"github.com/tenterhook/tenterhook/internal/job"
+	"github.com/tenterhook/tenterhook/internal/panics"
 	"github.com/tenterhook/tenterhook/internal/series"
 	"github.com/tenterhook/tenterhook/internal/store"
 )
@@ -48,6 +49,8 @@ type Backend interface {
 type Options struct {
 	Door admin.Door
 	Log  *slog.Logger // audit lines; nil: discarded
+	// Panicked is told of each panic that a page ended with. It may be nil.
+	Panicked func()
 
 	now func() time.Time // replaced by tests only
 }
@@ -59,6 +62,7 @@ type UI struct {
 	log      *slog.Logger
 	now      func() time.Time
 	sessions *sessions
+	panicked func()
 	mux      *http.ServeMux
 }
 
@@ -70,7 +74,7 @@ func New(b Backend, o Options) *UI {
 	if o.now == nil {
 		o.now = time.Now
 	}
-	u := &UI{backend: b, door: o.Door, log: o.Log, now: o.now, sessions: newSessions(o.now)}
+	u := &UI{backend: b, door: o.Door, log: o.Log, now: o.now, sessions: newSessions(o.now), panicked: o.Panicked}
 	u.mux = u.routes()
 	return u
 }
@@ -124,13 +128,15 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 // ServeHTTP implements http.Handler. The caller has checked the request's host and origin.
 func (u *UI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Security-Policy", policy)
-	defer func() {
-		if fault := recover(); fault != nil {
-			u.log.ErrorContext(r.Context(), "page failed, by a fault of this program", "path", r.URL.Path, "fault", fault)
-			panic(http.ErrAbortHandler)
+	panics.Serve(w, r, u.mux.ServeHTTP, func(p panics.Panic) {
+		u.log.ErrorContext(r.Context(), "page failed, by a fault of this program", "method", r.Method, "path", r.URL.Path, "panic", p.Text, "stack", p.Stack)
+		if u.panicked != nil {
+			u.panicked()
 		}
-	}()
-	u.mux.ServeHTTP(w, r)
+	}, func(w http.ResponseWriter, _ *http.Request) {
+		// No page: what makes pages may be what is at fault.
+		http.Error(w, "Something went wrong, by a fault of this program; the daemon's log says where.", http.StatusInternalServerError)
+	})
 }
 
 // visit is one request of somebody who is logged in.

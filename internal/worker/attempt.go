@@ -4,13 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
-	"runtime/debug"
 	"time"
 
 	"github.com/tenterhook/tenterhook/internal/action"
 	"github.com/tenterhook/tenterhook/internal/crashpoint"
 	"github.com/tenterhook/tenterhook/internal/job"
+	"github.com/tenterhook/tenterhook/internal/panics"
 	"github.com/tenterhook/tenterhook/internal/store"
 )
 
@@ -115,8 +114,12 @@ func (p *Pool) act(r *run, rule Rule, m material, output *action.Output) (e end)
 func (p *Pool) perform(r *run, output *action.Output, prepare func() (action.Prepared, error)) (e end) {
 	defer func() {
 		if v := recover(); v != nil {
+			fault := panics.Of(v)
 			p.o.Log.Error("action panicked", "job", r.job.ID, "delivery", r.job.Delivery, "hook", r.job.Hook, "rule", r.job.Rule,
-				"panic", panicText(v), "stack", string(debug.Stack()))
+				"panic", fault.Text, "stack", fault.Stack)
+			if p.o.Panicked != nil {
+				p.o.Panicked()
+			}
 			e = end{Result: action.Result{Err: errPanic}}
 		}
 	}()
@@ -136,15 +139,6 @@ func (p *Pool) perform(r *run, output *action.Output, prepare func() (action.Pre
 }
 
 var errPanic = errors.New("internal error, the daemon's log has it")
-
-// panicText is what of a panic can be logged: the runtime's own errors hold nothing of a
-// payload, any other value may.
-func panicText(v any) string {
-	if err, ok := v.(runtime.Error); ok {
-		return err.Error()
-	}
-	return fmt.Sprintf("a value of type %T", v)
-}
 
 // finish records the end of an attempt. It returns how the job waits on when it has another
 // attempt, and what follows when it has none and something does.

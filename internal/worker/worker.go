@@ -101,6 +101,8 @@ type Options struct {
 	Dirs    action.Dirs
 	MaxLive int      // jobs that have not ended; from it on Full reports true. 0 is 100,000
 	Observe Observer // may be nil
+	// Panicked is told of each panic that an attempt or a follow-up ended with. It may be nil.
+	Panicked func()
 	// Sweep ends left-over processes of jobs whose daemon died, before they can run again. It
 	// may be nil.
 	Sweep func(ctx context.Context, jobs []string) (ended int, err error)
