@@ -35,85 +35,90 @@ import (
 // a provider's API until the script ends, at the address in the variable; "sent VARIABLE URL EVENT N AGO"
 // lets it have sent N deliveries to that address so long ago, of which nobody answered any.
 func TestScripts(t *testing.T) {
-	var providers sync.Map // by URL
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("TZ", "UTC")
 			return nil
 		},
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"fill": func(ts *testscript.TestScript, _ bool, args []string) {
-				s := openFilled(ts, args[0])
-				ts.Check(s.Close())
-			},
-			"daemon": func(ts *testscript.TestScript, _ bool, args []string) {
-				serve(ts, openFilled(ts, args[0]), "unix:"+ts.MkAbs(args[1]))
-			},
-			"waitfor": func(ts *testscript.TestScript, _ bool, args []string) {
-				poll(ts, args[0], func() bool {
-					_, err := os.Stat(ts.MkAbs(args[0]))
-					return err == nil
-				})
-			},
-			"waitjob": func(ts *testscript.TestScript, _ bool, args []string) { waitJobs(ts, 1, args[0]) },
-			"waitjobs": func(ts *testscript.TestScript, _ bool, args []string) {
-				n, err := strconv.Atoi(args[0])
-				ts.Check(err)
-				waitJobs(ts, n, args[1])
-			},
-			"waitreplay": func(ts *testscript.TestScript, _ bool, args []string) {
-				waitFor(ts, "a replay to be "+args[0], func(ctx context.Context, client *admin.Client) bool {
-					list, err := client.Replays(ctx)
-					ts.Check(err)
-					return len(list) > 0 && string(list[0].Status) == args[0] && list[0].Done > 0
-				})
-			},
-			"waitstreams": func(ts *testscript.TestScript, _ bool, args []string) {
-				waitFor(ts, args[0]+" event streams", func(ctx context.Context, client *admin.Client) bool {
-					status, err := client.Status(ctx)
-					ts.Check(err)
-					return strconv.Itoa(status.Streams) == args[0]
-				})
-			},
-			"waitline": func(ts *testscript.TestScript, _ bool, args []string) {
-				poll(ts, args[1], func() bool {
-					text, err := os.ReadFile(ts.MkAbs(args[0]))
-					return err == nil && strings.Contains(string(text), args[1])
-				})
-			},
-			"provider": func(ts *testscript.TestScript, _ bool, args []string) {
-				starts := map[string]func() *sendertest.Server{"github": sendertest.GitHub, "gitlab": sendertest.GitLab, "gitea": sendertest.Gitea, "stripe": sendertest.Stripe}
-				server := starts[args[0]]()
-				ts.Defer(server.Close)
-				ts.Setenv(args[1], server.URL)
-				providers.Store(server.URL, server)
-			},
-			"sent": func(ts *testscript.TestScript, _ bool, args []string) {
-				found, ok := providers.Load(ts.Getenv(args[0]))
-				n, err := strconv.Atoi(args[3])
-				ts.Check(err)
-				ago, err := time.ParseDuration(args[4])
-				ts.Check(err)
-				if !ok {
-					ts.Fatalf("no provider at %s", args[0])
-				}
-				server := found.(*sendertest.Server)
-				for _, h := range server.Hooks() {
-					for i := 0; h.URL == args[1] && i < n; i++ {
-						server.Send(sendertest.Sent{Hook: h.ID, GUID: fmt.Sprintf("%s-%d-%d", args[2], h.ID, i), Event: args[2], At: time.Now().Add(-ago), Body: []byte(`{"ref":"refs/heads/main"}`)})
-					}
-				}
-			},
-			"tamper": func(ts *testscript.TestScript, _ bool, args []string) {
-				db, err := sql.Open("sqlite", ts.MkAbs(args[0]))
-				ts.Check(err)
-				_, err = db.Exec("DROP TRIGGER audit_is_not_changed; UPDATE audit SET who = 'somebody else' WHERE n = 2")
-				ts.Check(err)
-				ts.Check(db.Close())
-			},
-		},
+		Cmds: scriptCommands(),
 	})
+}
+
+// scriptCommands are the commands of the transcripts.
+func scriptCommands() map[string]func(ts *testscript.TestScript, neg bool, args []string) {
+	var providers sync.Map // by URL
+	return map[string]func(ts *testscript.TestScript, neg bool, args []string){
+		"fill": func(ts *testscript.TestScript, _ bool, args []string) {
+			s := openFilled(ts, args[0])
+			ts.Check(s.Close())
+		},
+		"daemon": func(ts *testscript.TestScript, _ bool, args []string) {
+			serve(ts, openFilled(ts, args[0]), "unix:"+ts.MkAbs(args[1]))
+		},
+		"waitfor": func(ts *testscript.TestScript, _ bool, args []string) {
+			poll(ts, args[0], func() bool {
+				_, err := os.Stat(ts.MkAbs(args[0]))
+				return err == nil
+			})
+		},
+		"waitjob": func(ts *testscript.TestScript, _ bool, args []string) { waitJobs(ts, 1, args[0]) },
+		"waitjobs": func(ts *testscript.TestScript, _ bool, args []string) {
+			n, err := strconv.Atoi(args[0])
+			ts.Check(err)
+			waitJobs(ts, n, args[1])
+		},
+		"waitreplay": func(ts *testscript.TestScript, _ bool, args []string) {
+			waitFor(ts, "a replay to be "+args[0], func(ctx context.Context, client *admin.Client) bool {
+				list, err := client.Replays(ctx)
+				ts.Check(err)
+				return len(list) > 0 && string(list[0].Status) == args[0] && list[0].Done > 0
+			})
+		},
+		"waitstreams": func(ts *testscript.TestScript, _ bool, args []string) {
+			waitFor(ts, args[0]+" event streams", func(ctx context.Context, client *admin.Client) bool {
+				status, err := client.Status(ctx)
+				ts.Check(err)
+				return strconv.Itoa(status.Streams) == args[0]
+			})
+		},
+		"waitline": func(ts *testscript.TestScript, _ bool, args []string) {
+			poll(ts, args[1], func() bool {
+				text, err := os.ReadFile(ts.MkAbs(args[0]))
+				return err == nil && strings.Contains(string(text), args[1])
+			})
+		},
+		"provider": func(ts *testscript.TestScript, _ bool, args []string) {
+			starts := map[string]func() *sendertest.Server{"github": sendertest.GitHub, "gitlab": sendertest.GitLab, "gitea": sendertest.Gitea, "stripe": sendertest.Stripe}
+			server := starts[args[0]]()
+			ts.Defer(server.Close)
+			ts.Setenv(args[1], server.URL)
+			providers.Store(server.URL, server)
+		},
+		"sent": func(ts *testscript.TestScript, _ bool, args []string) {
+			found, ok := providers.Load(ts.Getenv(args[0]))
+			n, err := strconv.Atoi(args[3])
+			ts.Check(err)
+			ago, err := time.ParseDuration(args[4])
+			ts.Check(err)
+			if !ok {
+				ts.Fatalf("no provider at %s", args[0])
+			}
+			server := found.(*sendertest.Server)
+			for _, h := range server.Hooks() {
+				for i := 0; h.URL == args[1] && i < n; i++ {
+					server.Send(sendertest.Sent{Hook: h.ID, GUID: fmt.Sprintf("%s-%d-%d", args[2], h.ID, i), Event: args[2], At: time.Now().Add(-ago), Body: []byte(`{"ref":"refs/heads/main"}`)})
+				}
+			}
+		},
+		"tamper": func(ts *testscript.TestScript, _ bool, args []string) {
+			db, err := sql.Open("sqlite", ts.MkAbs(args[0]))
+			ts.Check(err)
+			_, err = db.Exec("DROP TRIGGER audit_is_not_changed; UPDATE audit SET who = 'somebody else' WHERE n = 2")
+			ts.Check(err)
+			ts.Check(db.Close())
+		},
+	}
 }
 
 func waitJobs(ts *testscript.TestScript, n int, state string) {

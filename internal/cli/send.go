@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/tenterhook/tenterhook/internal/config"
@@ -187,6 +188,7 @@ func (c sendCmd) body(e *env, h *hook.Hook, r *request.Request) (event string, e
 		if r.Body, err = c.data(e); err != nil {
 			return "", err
 		}
+		r.Header.Set("Content-Type", contentType(r.Body, r.Header.Get("Content-Type")))
 		event = "" // the sample's is of another body, unless nothing else is said
 		if c.Sample != "" || h.Provider != nil && c.Event == "" {
 			event = sample.Event
@@ -196,6 +198,23 @@ func (c sendCmd) body(e *env, h *hook.Hook, r *request.Request) (event string, e
 		event = c.Event
 	}
 	return event, nil
+}
+
+// contentType is the type of a body of one's own: usual, the one of the sample, unless the body is plainly
+// something else, such as a form for a sender that sends JSON, too.
+func contentType(body []byte, usual string) string {
+	isJSON := jsontext.Value(body).IsValid()
+	switch text := strings.TrimSpace(string(body)); {
+	case strings.Contains(usual, "json") == isJSON:
+		return usual
+	case isJSON:
+		return "application/json"
+	case strings.HasPrefix(text, "<"):
+		return "application/xml"
+	case strings.Contains(text, "=") && !strings.ContainsAny(text, "{[ \n"):
+		return "application/x-www-form-urlencoded"
+	}
+	return usual
 }
 
 func (c sendCmd) sample(h *hook.Hook) (provider.Sample, error) {
