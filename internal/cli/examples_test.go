@@ -162,7 +162,7 @@ func receive(ts *testscript.TestScript, _ bool, args []string) {
 func forward(ts *testscript.TestScript, _ bool, args []string) {
 	socket := ts.MkAbs(args[1])
 	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: "hooks"})
-	transport := &http.Transport{Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", socket) }}
+	transport := overSocket(socket)
 	proxy.Transport = transport
 	server := httptest.NewServer(proxy)
 	ts.Defer(func() {
@@ -170,6 +170,13 @@ func forward(ts *testscript.TestScript, _ bool, args []string) {
 		transport.CloseIdleConnections()
 	})
 	ts.Setenv(args[0], server.URL)
+}
+
+// overSocket reaches every host at a unix socket.
+func overSocket(socket string) *http.Transport {
+	return &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}}
 }
 
 // discordKey stands for Discord's key of an application.
@@ -189,10 +196,8 @@ func discord(ts *testscript.TestScript, neg bool, args []string) {
 	req.Header.Set("X-Signature-Timestamp", at)
 	req.Header.Set("X-Signature-Ed25519", hex.EncodeToString(ed25519.Sign(key, append([]byte(at), body...))))
 	socket := ts.MkAbs("hooks.sock")
-	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
-		DisableKeepAlives: true,
-		Dial:              func(string, string) (net.Conn, error) { return net.Dial("unix", socket) },
-	}}
+	client := &http.Client{Timeout: 20 * time.Second, Transport: overSocket(socket)}
+	defer client.CloseIdleConnections()
 	response, err := client.Do(req)
 	ts.Check(err)
 	defer response.Body.Close()
