@@ -74,6 +74,7 @@ func TestPictures_ForTheDocumentation(t *testing.T) {
 		{"bench", "/bench?delivery=" + pushed.Delivery + "&rule=site/deploy"},
 		{"rejected", "/rejected"},
 		{"audit", "/audit"},
+		{"docs", "/docs/flow-control"},
 	} {
 		b.picture(dir, shot.name, shot.path, 1200, 780, "light")
 		b.picture(dir, shot.name+"-phone", shot.path, 390, 780, "dark")

@@ -117,6 +117,9 @@ func (u *UI) routes() *http.ServeMux {
 	mux.Handle("GET /config/plan", u.tried(admin.ScopeAdmin, u.plan))
 	mux.Handle("POST /config/plan", u.tried(admin.ScopeAdmin, u.tryPlan))
 	mux.Handle("POST /config/reload", u.changed(admin.ScopeAdmin, "", u.reload))
+	see("/docs/{page...}", u.docs)
+	see("/docs/images/{image}", u.docsImage)
+	mux.Handle("GET /docs", http.RedirectHandler("/docs/", http.StatusMovedPermanently))
 	see("/", func(*http.Request, *visit) (*view, error) { return nil, store.ErrNotFound })
 	return mux
 }

@@ -81,7 +81,7 @@
   // Keys.
   const keys = doc.getElementById("keys"), opener = doc.getElementById("keys-open");
   if (opener) { opener.hidden = false; opener.onclick = () => keys.showModal(); }
-  const places = { o: "/", d: "/deliveries", j: "/jobs", h: "/hooks", r: "/rejected", b: "/bench", c: "/config", a: "/audit" };
+  const places = { o: "/", d: "/deliveries", j: "/jobs", h: "/hooks", r: "/rejected", b: "/bench", c: "/config", a: "/audit", m: "/docs/" };
   let going = 0;
   addEventListener("keydown", (e) => {
     if (e.ctrlKey || e.metaKey || e.altKey || e.isComposing) return;

@@ -1,0 +1,184 @@
+package docs
+
+import (
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/yuin/goldmark/ast"
+)
+
+const root = ".."
+
+// pages are all Markdown files of the repository with their paths in it.
+func pages(t *testing.T) map[string][]byte {
+	t.Helper()
+	found := map[string][]byte{}
+	err := fs.WalkDir(os.DirFS(root), ".", func(file string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && (entry.Name() == "testdata" || entry.Name() == ".git"):
+			return fs.SkipDir
+		case path.Ext(file) == ".md":
+			content, err := os.ReadFile(filepath.Join(root, file))
+			found[file] = content
+			return err
+		}
+		return nil
+	})
+	if err != nil || len(found) < 30 {
+		t.Fatalf("%d pages, %v", len(found), err)
+	}
+	return found
+}
+
+// anchorsOf are the names of the headings of a page.
+func anchorsOf(content []byte) (ids []string) {
+	_ = ast.Walk(parsed(content), func(n ast.Node, entering bool) (ast.WalkStatus, error) {
+		if heading, ok := n.(*ast.Heading); ok && entering {
+			id, _ := heading.AttributeString("id")
+			ids = append(ids, string(id.([]byte)))
+		}
+		return ast.WalkContinue, nil
+	})
+	return ids
+}
+
+// tagged finds what tags of HTML lead to.
+var tagged = regexp.MustCompile(`(?:src|href)="([^"]*)"`)
+
+// TestLinks_LeadSomewhere: every relative link of every page leads to a file that is there, and
+// to a heading that it has.
+func TestLinks_LeadSomewhere(t *testing.T) {
+	all := pages(t)
+	for file, content := range all {
+		check := func(to string) {
+			if strings.Contains(to, "://") || strings.HasPrefix(to, "mailto:") {
+				return
+			}
+			name, anchor, _ := strings.Cut(to, "#")
+			target := file
+			if name != "" {
+				target = path.Join(path.Dir(file), name)
+			}
+			if _, err := os.Stat(filepath.Join(root, target)); err != nil {
+				t.Errorf("%s links to %s, which is not there", file, to)
+				return
+			}
+			if anchor == "" {
+				return
+			}
+			if ids := anchorsOf(all[target]); !slices.Contains(ids, anchor) {
+				t.Errorf("%s links to %s, which has no such heading; it has %s", file, to, strings.Join(ids, ", "))
+			}
+		}
+		_ = ast.Walk(parsed(content), func(n ast.Node, entering bool) (ast.WalkStatus, error) {
+			if !entering {
+				return ast.WalkContinue, nil
+			}
+			switch n := n.(type) {
+			case *ast.Link:
+				check(string(n.Destination))
+			case *ast.Image:
+				check(string(n.Destination))
+				if len(plain(n, content)) == 0 {
+					t.Errorf("%s: the picture %s says nothing to who cannot see it", file, n.Destination)
+				}
+			case *ast.RawHTML:
+				for _, found := range tagged.FindAllSubmatch(n.Segments.Value(content), -1) {
+					check(string(found[1]))
+				}
+			}
+			return ast.WalkContinue, nil
+		})
+	}
+}
+
+// mentioned is a file or folder of the repository as prose names it: `internal/job`, `.ci/run`.
+var mentioned = regexp.MustCompile(`^(?:docs|internal|examples|cmd|\.ci|\.github|packaging|deploy)/[\w./-]*\w$`)
+
+// TestMentions_AreOfFilesThatExist: what stands in code quotes and looks like a file of the
+// repository is one.
+func TestMentions_AreOfFilesThatExist(t *testing.T) {
+	for file, content := range pages(t) {
+		_ = ast.Walk(parsed(content), func(n ast.Node, entering bool) (ast.WalkStatus, error) {
+			if _, ok := n.(*ast.CodeSpan); !ok || !entering {
+				return ast.WalkContinue, nil
+			}
+			if name := plain(n, content); mentioned.MatchString(name) {
+				if _, err := os.Stat(filepath.Join(root, name)); err != nil {
+					t.Errorf("%s mentions %s, which is not there", file, name)
+				}
+			}
+			return ast.WalkContinue, nil
+		})
+	}
+}
+
+func TestMenu_HasEveryPageOnce(t *testing.T) {
+	listed := map[string]int{Index: 1}
+	for _, group := range Menu() {
+		if len(group.Pages) == 0 {
+			t.Errorf("%s is empty", group.Title)
+		}
+		for _, page := range group.Pages {
+			listed[page.Name]++
+		}
+	}
+	for _, name := range Names() {
+		if n := listed[name]; n != 1 {
+			t.Errorf("docs/README.md lists %s %d times", name, n)
+		}
+		delete(listed, name)
+	}
+	for name := range listed {
+		t.Errorf("docs/README.md lists %s, which is not embedded", name)
+	}
+}
+
+func TestRender_LeadsToPagesHereAndToTheRepository(t *testing.T) {
+	for in, want := range map[string]string{
+		"configuration.md#rules":     "/docs/configuration#rules",
+		"../decisions/one-writer.md": source + "decisions/one-writer.md", // from docs itself: above it
+		"images/ui-job.png":          "/docs/images/ui-job.png",
+		"../examples/systemd":        source + "examples/systemd",
+		"openapi.json":               source + "docs/openapi.json",
+		"#here":                      "#here",
+		"https://example.com/a.md":   "https://example.com/a.md",
+	} {
+		if got := destination(in, "."); got != want {
+			t.Errorf("%s leads to %s, want %s", in, got, want)
+		}
+	}
+	if got := destination("../performance.md", "decisions"); got != "/docs/performance" {
+		t.Errorf("from a folder: %s", got)
+	}
+	for _, name := range Names() {
+		page, err := Render(name)
+		if err != nil || page.Title == "" || !strings.Contains(string(page.Body), "<h1 id=") {
+			t.Errorf("%s: %v, title %q", name, err, page.Title)
+		}
+	}
+	if _, err := Render("../README"); err == nil {
+		t.Error("a page above the folder was rendered")
+	}
+}
+
+func TestAnchor_IsGitHubs(t *testing.T) {
+	for in, want := range map[string]string{
+		"What binds a command":         "what-binds-a-command",
+		"`http`, `run`: actions":       "http-run-actions",
+		"Who may? What it's for (now)": "who-may-what-its-for-now",
+		"on_missing — Ünïcode":         "on_missing--ünïcode",
+	} {
+		if got := Anchor(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
