@@ -119,6 +119,7 @@ func (p *preparedRequest) send(ctx context.Context, out io.Writer) (r Result, cu
 	if req.Header.Get("User-Agent") == "" {
 		req.Header.Set("User-Agent", "tenterhook")
 	}
+	setTrace(req.Header, traceContext(ctx))
 	if s := p.action.signer; s != nil {
 		if err := s.set(req.Header, p.facts.Job, p.body, time.Now()); err != nil {
 			return Result{Err: p.plain(err), Final: true}, false
@@ -188,6 +189,8 @@ func (p *preparedRequest) withhold(header http.Header) {
 	for _, name := range signatureHeaders {
 		header.Del(name)
 	}
+	header.Del("Traceparent")
+	header.Del("Tracestate")
 }
 
 // judge decides what the answer's status means.

@@ -120,8 +120,9 @@ type preparedCommand struct {
 	files   map[string]string
 	stdin   []byte
 	body    []byte
-	input   *os.File // what it reads, when that had to be opened early; start closes it
-	whole   []string // the environment, when it was made by another process; nil otherwise
+	trace   map[string]string // TRACEPARENT and TRACESTATE, known when it runs
+	input   *os.File          // what it reads, when that had to be opened early; start closes it
+	whole   []string          // the environment, when it was made by another process; nil otherwise
 }
 
 // Describe implements Prepared.
@@ -167,6 +168,7 @@ func (p *preparedCommand) environment(dir string) []string {
 	if u := p.command.launch.User; u != nil {
 		env["USER"], env["HOME"] = u.Name, u.Home
 	}
+	maps.Copy(env, p.trace)
 	maps.Copy(env, p.env)
 	for name := range p.files {
 		env[name] = filepath.Join(dir, "file-"+name)

@@ -47,6 +47,7 @@ func (p *preparedCommand) Run(ctx context.Context, out io.Writer) Result {
 	if ctx.Err() != nil {
 		return Result{Err: context.Cause(ctx)}
 	}
+	p.trace = traceVariables(traceContext(ctx))
 	if p.command.log > 0 && p.facts.LogDir != "" {
 		log := NewLogFile(LogPath(p.facts.LogDir, p.facts.Job, p.facts.Attempt), p.command.log)
 		defer func() { _ = log.Close() }() // its last line says what is missing; a log is not worth a run

@@ -29,6 +29,7 @@ import (
 	"github.com/tenterhook/tenterhook/internal/launch"
 	"github.com/tenterhook/tenterhook/internal/store"
 	"github.com/tenterhook/tenterhook/internal/store/postgres"
+	"github.com/tenterhook/tenterhook/internal/tracing"
 	"github.com/tenterhook/tenterhook/internal/ui"
 	"github.com/tenterhook/tenterhook/internal/worker"
 )
@@ -76,6 +77,7 @@ type Daemon struct {
 	ingress  *ingress.Handler
 	metrics  *metrics
 	systemd  notifier
+	trace    *tracing.Tracer // nil when no OTEL_* variable asks for spans
 
 	deliveries net.Listener
 	adminSide  net.Listener
@@ -123,6 +125,7 @@ func (d *Daemon) setup(ctx context.Context) error {
 	d.reloaded.Store(firstState(d.started, conf, diagnostics, broken))
 	d.metrics = newMetrics(d)
 	d.metrics.reload(broken == nil)
+	d.trace = d.openTracer(ctx)
 	if err := d.openStore(ctx); err != nil {
 		return err
 	}
@@ -133,6 +136,7 @@ func (d *Daemon) setup(ctx context.Context) error {
 	if d.silence, err = openSilence(ctx, watched{opened: d.store, feed: d.feed}, d.hooks, d.heard.Gaps, d.log); err != nil {
 		return err
 	}
+	d.silence.trace = d.trace
 	d.metrics.registry.MustRegister(d.heard, d.silence)
 	if err := d.restoreRejects(ctx); err != nil {
 		return err
@@ -145,7 +149,7 @@ func (d *Daemon) setup(ctx context.Context) error {
 	}
 	d.ingress = ingress.New(ingress.Options{
 		Hooks: d.hooks, Store: watched{d.store, d.feed, d.silence}, Rejects: d.rejects, Await: awaiter{d.pool}, Full: d.pool.Full,
-		Proxies: d.booted.Server.Proxies, Log: d.log, Observe: d.metrics, Panicked: d.metrics.panicked("delivery"),
+		Proxies: d.booted.Server.Proxies, Log: d.log, Observe: d.metrics, Trace: d.trace, Panicked: d.metrics.panicked("delivery"),
 	})
 	if err := d.readPauses(ctx); err != nil {
 		return err
@@ -171,6 +175,7 @@ func (d *Daemon) openStore(ctx context.Context) error {
 	}
 	d.store = s
 	d.onStop("store", s.Close)
+	d.runTracer(s)
 	runDir, err := runFolder(d.booted.Files)
 	if err != nil {
 		return err
@@ -180,7 +185,7 @@ func (d *Daemon) openStore(ctx context.Context) error {
 	o := worker.Options{
 		Workers: d.booted.Workers, Store: watched{opened: s, feed: d.feed}, Rules: d.rules, Log: d.log, Node: d.booted.Node.Name,
 		Dirs:    action.Dirs{Run: runDir, Survive: d.booted.Files + ".survive", Log: d.logDir()},
-		Observe: d.metrics, Panicked: d.metrics.panicked("job"), Sweep: action.Sweep,
+		Observe: d.metrics, Trace: d.trace, Panicked: d.metrics.panicked("job"), Sweep: action.Sweep,
 	}
 	if db, ok := s.(*postgres.Store); ok {
 		d.pool = d.newFleet(db, o)

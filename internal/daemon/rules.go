@@ -32,6 +32,7 @@ func (r rule) Prepare(d *job.Delivery, burst []job.Delivery, j *job.Job, dirs ac
 }
 
 func (r rule) KeepsAll() bool           { return r.rule.KeepsAll() }
+func (r rule) Kind() string             { return r.rule.Action.Kind() }
 func (r rule) Survives() bool           { return r.rule.Action.Survives() }
 func (r rule) Retry() job.RetryPolicy   { return r.rule.Retry }
 func (r rule) OnInterrupt() string      { return r.rule.OnInterrupt }

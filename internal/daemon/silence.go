@@ -15,6 +15,7 @@ import (
 	"github.com/tenterhook/tenterhook/internal/hook"
 	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/store"
+	"github.com/tenterhook/tenterhook/internal/tracing"
 )
 
 // silence watches hooks that expect deliveries, and stores a delivery of its own with the jobs of
@@ -24,6 +25,7 @@ type silence struct {
 	hooks func() *hook.Set
 	gaps  func() []job.Gap
 	log   *slog.Logger
+	trace *tracing.Tracer
 	wake  chan struct{}
 	told  map[string]time.Time // the silence that was told of in this run; of watch alone
 	begun bool                 // the store has been looked through once; of watch alone
@@ -234,6 +236,7 @@ func (w *silence) say(ctx context.Context, h *hook.Hook, event string, e job.Exp
 	} else {
 		w.log.Info("expected delivery is back", "hook", h.Name, "after", e.Last.Sub(e.Silent).Round(time.Second).String(), "delivery", d.ID, "jobs", len(jobs))
 	}
+	w.trace.Delivered(tracing.Taken{Delivery: d, Outcome: d.Outcome, Jobs: len(receipt.Jobs), Began: now})
 	return nil
 }
 

@@ -29,18 +29,18 @@ func (h *Handler) expect(hk *hook.Hook, jobs []job.Job) (wait func(context.Conte
 	return h.Await.Expect(ids(jobs))
 }
 
-// answer tells the sender what became of a delivery that is on disk.
-func (h *Handler) answer(w http.ResponseWriter, r *http.Request, hk *hook.Hook, req *request.Request, d *job.Delivery, receipt store.Receipt, wait func(context.Context) ([]Finished, bool)) {
+// answer tells the sender what became of a delivery that is on disk. It returns the status.
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, hk *hook.Hook, req *request.Request, d *job.Delivery, receipt store.Receipt, wait func(context.Context) ([]Finished, bool)) (status int) {
 	if insisted := hk.Insisted(); receipt.Duplicate && insisted != nil {
-		writeAnswer(w, insisted.Status, insisted.Header, insisted.Body)
-		return
+		return writeAnswer(w, insisted.Status, insisted.Header, insisted.Body)
 	}
 	if receipt.Duplicate {
-		writeJSON(w, http.StatusOK, receiptBody{Status: string(job.Duplicate), Delivery: receipt.Delivery})
-		return
+		return writeJSON(w, http.StatusOK, receiptBody{Status: string(job.Duplicate), Delivery: receipt.Delivery})
 	}
-	if wait != nil && h.answerOutput(w, r, hk, req, d, wait) {
-		return
+	if wait != nil {
+		if said := h.output(r, hk, req, d, wait); said != nil {
+			return writeAnswer(w, said.Status, said.Header, said.Body)
+		}
 	}
 	jobs := ids(receipt.Jobs)
 	status, body := http.StatusAccepted, receiptBody{Status: string(d.Outcome), Delivery: receipt.Delivery, Jobs: &jobs}
@@ -49,8 +49,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, hk *hook.Hook, 
 	}
 	custom := hk.Answer(req, d)
 	if custom == nil {
-		writeJSON(w, status, body)
-		return
+		return writeJSON(w, status, body)
 	}
 	if custom.Status != 0 {
 		status = custom.Status
@@ -59,21 +58,19 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, hk *hook.Hook, 
 		custom.Body, _ = json.Marshal(body) // strings and lists of strings always encode
 		custom.Header.Set("Content-Type", "application/json")
 	}
-	writeAnswer(w, status, custom.Header, custom.Body)
+	return writeAnswer(w, status, custom.Header, custom.Body)
 }
 
-// answerOutput waits for the jobs and answers with the first rule's output. It reports false
-// when they did not end in time: the standard answer follows, and the jobs go on.
-func (h *Handler) answerOutput(w http.ResponseWriter, r *http.Request, hk *hook.Hook, req *request.Request, d *job.Delivery, wait func(context.Context) ([]Finished, bool)) bool {
+// output waits for the jobs and makes an answer of the first rule's output; nil when they did not
+// end in time: the standard answer follows, and the jobs go on.
+func (h *Handler) output(r *http.Request, hk *hook.Hook, req *request.Request, d *job.Delivery, wait func(context.Context) ([]Finished, bool)) *hook.Answer {
 	ctx, cancel := context.WithTimeout(r.Context(), hk.Respond.Wait)
 	defer cancel()
 	ends, ok := wait(ctx)
 	if !ok || len(ends) == 0 {
-		return false
+		return nil
 	}
-	said := hk.Output(req, d, ends[0].State == job.Succeeded, ends[0].Output)
-	writeAnswer(w, said.Status, said.Header, said.Body)
-	return true
+	return hk.Output(req, d, ends[0].State == job.Succeeded, ends[0].Output)
 }
 
 func ids(jobs []job.Job) []string {
@@ -84,16 +81,18 @@ func ids(jobs []job.Job) []string {
 	return out
 }
 
-func writeJSON(w http.ResponseWriter, status int, body any) {
+// writeJSON writes an answer and returns its status.
+func writeJSON(w http.ResponseWriter, status int, body any) int {
 	data, err := json.Marshal(body)
 	if err != nil {
 		http.Error(w, `{"error":"internal"}`, http.StatusInternalServerError)
-		return
+		return http.StatusInternalServerError
 	}
-	writeAnswer(w, status, http.Header{"Content-Type": {"application/json"}}, append(data, '\n'))
+	return writeAnswer(w, status, http.Header{"Content-Type": {"application/json"}}, append(data, '\n'))
 }
 
-func writeAnswer(w http.ResponseWriter, status int, header http.Header, body []byte) {
+// writeAnswer writes an answer and returns its status.
+func writeAnswer(w http.ResponseWriter, status int, header http.Header, body []byte) int {
 	for name, values := range header {
 		w.Header()[http.CanonicalHeaderKey(name)] = values
 	}
@@ -101,6 +100,7 @@ func writeAnswer(w http.ResponseWriter, status int, header http.Header, body []b
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // a sender that hung up is told by its retry
+	return status
 }
 
 // refusal is a request that is not taken: a status and a stable word for the sender, a reason

@@ -40,11 +40,13 @@ func (h *Handler) Collect(ctx context.Context, hk *hook.Hook, path string, heade
 	if len(jobs) > 0 && h.Full() {
 		return store.Receipt{}, ErrFull
 	}
+	began := time.Now()
 	receipt, err := h.Store.Accept(ctx, d, jobs)
 	if err != nil || receipt.Duplicate {
 		return receipt, err
 	}
 	h.Observe.Collected(hk.Name, d.Outcome)
 	h.Log.Info("delivery caught up", "hook", hk.Name, "delivery", receipt.Delivery, "event", d.Event, "jobs", len(receipt.Jobs))
+	h.trace(hk, d, receipt, d.Outcome, 0, began)
 	return receipt, nil
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/tenterhook/tenterhook/internal/panics"
 	"github.com/tenterhook/tenterhook/internal/request"
 	"github.com/tenterhook/tenterhook/internal/store"
+	"github.com/tenterhook/tenterhook/internal/tracing"
 )
 
 // Accepter is the one store method ingress needs. It returns nil only once everything is on disk.
@@ -61,6 +62,7 @@ type Options struct {
 	Rejects *Rejects // where refused requests are listed; nil: in a list of the Handler's own
 	// Panicked is told of each panic that a request ended with. It may be nil.
 	Panicked func()
+	Trace    *tracing.Tracer // nil: no spans
 	// MemoryForBodies bounds the bytes of bodies held at once; 0 is 256 MiB.
 	MemoryForBodies int64
 }
@@ -283,7 +285,11 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request, hk *hook.Hook, re
 	if no != nil {
 		return no
 	}
-	return h.commit(w, r, hk, req, d, jobs, started)
+	no = h.commit(w, r, hk, req, d, jobs, started)
+	if no != nil {
+		h.Trace.Delivered(tracing.Taken{Delivery: d, Route: hk.Path, Status: no.status, Error: no.word, Began: started})
+	}
+	return no
 }
 
 func (h *Handler) plan(hk *hook.Hook, req *request.Request, d *job.Delivery) ([]job.Job, *refusal) {
@@ -325,9 +331,19 @@ func (h *Handler) commit(w http.ResponseWriter, r *http.Request, hk *hook.Hook, 
 	if receipt.Duplicate {
 		outcome = job.Duplicate
 	}
-	h.answer(w, r, hk, req, d, receipt, wait)
+	status := h.answer(w, r, hk, req, d, receipt, wait)
 	crashpoint.Reach(crashpoint.AfterResponse)
 	h.Observe.Delivered(hk.Name, outcome, time.Since(started))
 	h.Log.Info("delivery "+string(outcome), "hook", hk.Name, "delivery", receipt.Delivery, "event", d.Event, "jobs", len(receipt.Jobs), "ip", d.IP)
+	h.trace(hk, d, receipt, outcome, status, started)
 	return nil
+}
+
+// trace makes the span of a delivery. A sender's next request may be under way already.
+func (h *Handler) trace(hk *hook.Hook, d *job.Delivery, receipt store.Receipt, outcome job.Outcome, status int, started time.Time) {
+	made := tracing.Taken{Delivery: d, Outcome: outcome, Route: hk.Path, Status: status, Jobs: len(receipt.Jobs), Began: started}
+	if receipt.Duplicate {
+		made.DuplicateOf = receipt.Delivery
+	}
+	h.Trace.Delivered(made)
 }

@@ -70,7 +70,9 @@ func (p *Pool) attempt(fetch context.Context, r *run) *job.Waiting {
 	if rule.Survives() && p.o.Dirs.Survive != "" {
 		defer p.letGo(fetch, r)()
 	}
-	return p.over(r, rule, &material.delivery, mark, p.act(r, rule, material, output), output)
+	ctx, over := p.o.Trace.Attempt(r.ctx, &material.delivery, material.burst, &r.job, rule.Kind(), mark.Attempt, mark.At)
+	r.traced = over
+	return p.over(r, rule, &material.delivery, mark, p.act(ctx, r, rule, material, output), output)
 }
 
 // over records the end of an attempt and does what follows it.
@@ -79,7 +81,7 @@ func (p *Pool) over(r *run, rule Rule, d *job.Delivery, mark store.StartMark, e 
 		return nil // the next daemon goes on waiting for it
 	}
 	crashpoint.Reach(crashpoint.AfterExit)
-	again, after := p.finish(r, rule, mark, e, output)
+	again, after := p.finish(r, rule, d, mark, e, output)
 	if e.Apart {
 		action.Survivor{Job: r.job.ID, Attempt: mark.Attempt}.Forget(p.o.Dirs.Survive)
 	}
@@ -104,14 +106,15 @@ type end struct {
 }
 
 // act renders and runs the action.
-func (p *Pool) act(r *run, rule Rule, m material, output *action.Output) (e end) {
-	return p.perform(r, output, func() (action.Prepared, error) {
+func (p *Pool) act(ctx context.Context, r *run, rule Rule, m material, output *action.Output) (e end) {
+	return p.perform(ctx, r, output, func() (action.Prepared, error) {
 		return rule.Prepare(&m.delivery, m.burst, &r.job, p.o.Dirs)
 	})
 }
 
-// perform runs what prepare makes. A panic of either is a failed attempt.
-func (p *Pool) perform(r *run, output *action.Output, prepare func() (action.Prepared, error)) (e end) {
+// perform runs what prepare makes, under ctx, which is the run's own with its span. A panic of
+// either is a failed attempt.
+func (p *Pool) perform(ctx context.Context, r *run, output *action.Output, prepare func() (action.Prepared, error)) (e end) {
 	defer func() {
 		if v := recover(); v != nil {
 			fault := panics.Of(v)
@@ -134,7 +137,7 @@ func (p *Pool) perform(r *run, output *action.Output, prepare func() (action.Pre
 		return end{Result: action.Result{Err: errNotHeld}}
 	}
 	e.begun = true
-	e.Result = prepared.Run(r.ctx, output)
+	e.Result = prepared.Run(ctx, output)
 	return e
 }
 
@@ -142,7 +145,7 @@ var errPanic = errors.New("internal error, the daemon's log has it")
 
 // finish records the end of an attempt. It returns how the job waits on when it has another
 // attempt, and what follows when it has none and something does.
-func (p *Pool) finish(r *run, rule Rule, mark store.StartMark, e end, output *action.Output) (again *job.Waiting, after *following) {
+func (p *Pool) finish(r *run, rule Rule, d *job.Delivery, mark store.StartMark, e end, output *action.Output) (again *job.Waiting, after *following) {
 	p.mu.Lock()
 	e.cancelled, e.overtakenBy = r.cancelled, r.overtakenBy
 	p.mu.Unlock()
@@ -171,6 +174,7 @@ func (p *Pool) finish(r *run, rule Rule, mark store.StartMark, e end, output *ac
 	p.report(&r.job, mark.Attempt, to, now.Sub(mark.At), e.quiet)
 	j := &r.job
 	j.Attempt, j.StartedAt, j.ExitCode, j.Error, j.Reason = mark.Attempt, mark.At, e.ExitCode, ended.Error, to.reason
+	r.endSpan(e, to)
 	if to.next.Terminal() {
 		p.tell(Done{Job: j.ID, State: to.next, Reason: to.reason, ExitCode: e.ExitCode, Output: ended.Output})
 		if ended.FollowUps {
@@ -179,6 +183,7 @@ func (p *Pool) finish(r *run, rule Rule, mark store.StartMark, e end, output *ac
 				Error: ended.Error, Output: string(ended.Output), ExitCode: e.ExitCode, Attempt: mark.Attempt,
 			}}
 		}
+		p.o.Trace.Ended(d, j, to.next)
 		return nil, nil
 	}
 	crashpoint.Reach(crashpoint.BeforeRetrySchedule)
@@ -199,8 +204,34 @@ func (p *Pool) report(j *job.Job, attempt int, to outcome, took time.Duration, q
 	}
 	reason := to.reason
 	if quiet {
-		reason = "its action could not be made of the delivery; the job's record says why"
+		reason = unsaid
 	}
 	log("job "+string(to.next), "job", j.ID, "delivery", j.Delivery, "hook", j.Hook, "rule", j.Rule,
 		"attempt", attempt, "took", took.Round(time.Millisecond).String(), "reason", reason)
+}
+
+// unsaid stands for a reason that may hold values of the payload.
+const unsaid = "its action could not be made of the delivery; the job's record says why"
+
+// endSpan ends the span of the attempt.
+func (r *run) endSpan(e end, to outcome) {
+	if r.traced == nil {
+		return // it began in another process
+	}
+	a := job.Attempt{ExitCode: e.ExitCode, Signal: e.Signal, Status: e.Status}
+	if a.Error = said(e); to.next == job.Succeeded {
+		a.Error = ""
+	}
+	r.traced(a, to.next)
+}
+
+// said is what can be told of an end outside of the store.
+func said(e end) string {
+	switch {
+	case e.Err == nil:
+		return ""
+	case e.quiet:
+		return unsaid
+	}
+	return e.Err.Error()
 }

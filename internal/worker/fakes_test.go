@@ -354,6 +354,7 @@ func (r *rule) Prepare(d *job.Delivery, burst []job.Delivery, j *job.Job, _ acti
 }
 
 func (r *rule) KeepsAll() bool          { return r.all }
+func (r *rule) Kind() string            { return "run" }
 func (r *rule) Survives() bool          { return false }
 func (r *rule) Retry() job.RetryPolicy  { return r.retry }
 func (r *rule) OnInterrupt() string     { return r.onInterrupt }

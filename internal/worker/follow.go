@@ -47,17 +47,19 @@ func (p *Pool) followUp(r *run, rule Rule, d *job.Delivery, f *following) {
 			break // a person ended it: the rest too
 		}
 	}
-	p.conclude(r)
+	p.conclude(r, d)
 }
 
-// conclude ends a job whose follow-ups are over.
-func (p *Pool) conclude(r *run) {
+// conclude ends a job whose follow-ups are over. d is nil when it was not read.
+func (p *Pool) conclude(r *run, d *job.Delivery) {
 	err := p.persist(r.work, finishWithin, &r.job, "conclude", func(ctx context.Context, before int) error {
 		return happened(p.o.Store.Conclude(ctx, r.job.ID, time.Now()), before)
 	})
 	if err != nil {
 		p.drop(&r.job, "conclude", err)
+		return
 	}
+	p.o.Trace.Ended(d, &r.job, r.job.Ending)
 }
 
 // step runs one action with its tries. It reports whether the next may run: not when the daemon
@@ -121,9 +123,11 @@ func (p *Pool) try(r *run, d *job.Delivery, f *following, step, try int, u Follo
 	}
 	crashpoint.Reach(crashpoint.BeforeFollowUp)
 	output := action.NewOutput(u.OutputLimit())
-	e := p.perform(r, output, func() (action.Prepared, error) { return u.Prepare(d, &r.job, f.end, p.o.Dirs) })
+	ctx, traced := p.o.Trace.FollowUp(r.ctx, d, &r.job, one)
+	e := p.perform(ctx, r, output, func() (action.Prepared, error) { return u.Prepare(d, &r.job, f.end, p.o.Dirs) })
 	crashpoint.Reach(crashpoint.AfterFollowUp)
 	one.FinishedAt, one.ExitCode, one.Signal, one.Status, one.Output = time.Now(), e.ExitCode, e.Signal, e.Status, output.Bytes()
+	traced(job.FollowUp{ExitCode: e.ExitCode, Signal: e.Signal, Status: e.Status, Error: said(e)})
 	if e.Err != nil {
 		one.Error = e.Err.Error()
 	}
@@ -145,7 +149,7 @@ func (p *Pool) reportFollowUp(j *job.Job, u job.FollowUp, e end) {
 	}
 	reason := u.Error
 	if e.quiet {
-		reason = "its action could not be made of the delivery; the job's record says why"
+		reason = unsaid
 	}
 	log(u.Event+" "+word, "job", j.ID, "delivery", j.Delivery, "hook", j.Hook, "rule", j.Rule, "step", u.Step, "try", u.Try, "reason", reason)
 }
@@ -157,7 +161,7 @@ func (p *Pool) resume(fetch context.Context, r *run) *job.Waiting {
 	waits.Kept, waits.Due = true, time.Time{}
 	rule, ok := p.o.Rules().Rule(r.job.Hook, r.job.Rule)
 	if !ok {
-		p.conclude(r)
+		p.conclude(r, nil)
 		return nil
 	}
 	m, err := p.read(fetch, &r.job, false)
@@ -172,7 +176,7 @@ func (p *Pool) resume(fetch context.Context, r *run) *job.Waiting {
 	}
 	if err != nil {
 		p.o.Log.Warn("what follows the job is left out", "job", r.job.ID, "hook", r.job.Hook, "rule", r.job.Rule, "error", err)
-		p.conclude(r)
+		p.conclude(r, nil)
 	}
 	return nil
 }

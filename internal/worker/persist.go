@@ -146,6 +146,7 @@ func (p *Pool) settle(fetch context.Context, w *job.Waiting, next job.State, rea
 // settled says that a job ended without an attempt.
 func (p *Pool) settled(j *job.Job, next job.State, reason string) {
 	p.report(j, j.Attempt, outcome{next: next, reason: reason}, 0, false)
+	p.o.Trace.Ended(nil, j, next)
 	p.tell(Done{Job: j.ID, State: next, Reason: reason})
 }
 

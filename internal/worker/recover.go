@@ -136,9 +136,13 @@ func (p *Pool) cutOff(ctx context.Context, j *job.Job) (again bool, err error) {
 		return false, err
 	}
 	p.report(j, j.Attempt, to, 0, false) // how long it ran is not known
+	p.o.Trace.CutOff(j, to.next, reason)
 	j.State, j.Reason, j.Error = to.next, to.reason, reason
 	if ended.FollowUps {
 		j.State, j.Ending = job.Running, to.next
+	}
+	if j.State.Terminal() {
+		p.o.Trace.Ended(nil, j, j.State)
 	}
 	return !j.State.Terminal(), nil
 }

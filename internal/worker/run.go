@@ -86,6 +86,8 @@ type run struct {
 	// what waits for the store to some Workers each, since no action begins before its start is
 	// on disk.
 	leave func()
+	// traced ends the span of the attempt; nil when it did not begin here.
+	traced func(a job.Attempt, next job.State)
 
 	// Under Pool.mu.
 	cancelled   string         // why a person cancelled it, "" if none did

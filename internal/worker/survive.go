@@ -66,6 +66,7 @@ func (p *Pool) reattach(fetch context.Context, r *run) *job.Waiting {
 	p.mu.Unlock()
 	p.o.Log.Info("waiting for a run that went on", "job", j.ID, "delivery", j.Delivery, "hook", j.Hook, "rule", j.Rule, "attempt", j.Attempt)
 	s := action.Survivor{Job: j.ID, Attempt: j.Attempt}
+	_, r.traced = p.o.Trace.Attempt(r.ctx, &m.delivery, nil, j, rule.Kind(), j.Attempt, j.StartedAt)
 	e := end{begun: true, Result: s.Attach(r.ctx, p.o.Dirs.Survive, output)}
 	if errors.Is(e.Err, action.ErrLost) && p.o.Sweep != nil {
 		_, _ = p.o.Sweep(context.WithoutCancel(r.ctx), []string{j.ID}) // what its supervisor left
@@ -92,5 +93,7 @@ func (p *Pool) endSurvivor(r *run) *job.Waiting {
 	}
 	s.Forget(p.o.Dirs.Survive)
 	p.report(j, j.Attempt, outcome{next: job.Failed, reason: reason}, 0, false)
+	p.o.Trace.CutOff(j, job.Failed, reason)
+	p.o.Trace.Ended(nil, j, job.Failed)
 	return nil
 }

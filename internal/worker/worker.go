@@ -17,6 +17,7 @@ import (
 	"github.com/tenterhook/tenterhook/internal/action"
 	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/store"
+	"github.com/tenterhook/tenterhook/internal/tracing"
 )
 
 // Store is what the pool needs of one. Every write is on disk when it returns nil.
@@ -44,6 +45,8 @@ type Rule interface {
 	// burst if KeepsAll. An error is final for the job.
 	Prepare(d *job.Delivery, burst []job.Delivery, j *job.Job, dirs action.Dirs) (action.Prepared, error)
 	KeepsAll() bool
+	// Kind is that of its action: run, exec or http.
+	Kind() string
 	// Survives reports whether a run lives on when the daemon ends.
 	Survives() bool
 	Retry() job.RetryPolicy
@@ -103,6 +106,7 @@ type Options struct {
 	Observe Observer // may be nil
 	// Panicked is told of each panic that an attempt or a follow-up ended with. It may be nil.
 	Panicked func()
+	Trace    *tracing.Tracer // nil: no spans
 	// Sweep ends left-over processes of jobs whose daemon died, before they can run again. It
 	// may be nil.
 	Sweep func(ctx context.Context, jobs []string) (ended int, err error)
