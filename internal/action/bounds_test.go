@@ -120,9 +120,9 @@ func TestUser_CannotHaveTheDaemonReadForIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer removeAll(dir)
+	defer dir.remove()
 	// Another process of the user puts a link to what only root reads in the payload's place.
-	payload := filepath.Join(dir, payloadFile)
+	payload := filepath.Join(dir.path, payloadFile)
 	if err := os.Remove(payload); err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func TestUser_CannotHaveTheDaemonReadForIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := NewOutput(4096)
-	if r := p.runIn(t.Context(), dir, nil, out); r.Err != nil || string(out.Bytes()) != sample {
+	if r := p.runIn(t.Context(), dir.path, nil, out); r.Err != nil || string(out.Bytes()) != sample {
 		t.Errorf("%v, output %q", r.Err, out.Bytes())
 	}
 }

@@ -171,7 +171,7 @@ func (p *preparedCommand) environment(dir string) []string {
 	maps.Copy(env, p.trace)
 	maps.Copy(env, p.env)
 	for name := range p.files {
-		env[name] = filepath.Join(dir, "file-"+name)
+		env[name] = filepath.Join(dir, filePrefix+name)
 	}
 	out := make([]string, 0, len(env))
 	for _, name := range slices.Sorted(maps.Keys(env)) {
@@ -179,5 +179,3 @@ func (p *preparedCommand) environment(dir string) []string {
 	}
 	return out
 }
-
-const payloadFile = "payload"

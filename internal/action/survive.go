@@ -122,11 +122,11 @@ func (s Survivor) Claim(dir string) bool {
 // runApart starts the run with a supervisor and waits for its end.
 func (p *preparedCommand) runApart(ctx context.Context, out io.Writer) Result {
 	who := Survivor{p.facts.Job, p.facts.Attempt}
-	folder := who.folder(p.facts.SurviveDir)
-	if err := os.MkdirAll(folder, 0o700); err != nil {
+	dir := who.folder(p.facts.SurviveDir)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return Result{Err: fmt.Errorf("could not start: %w", err)}
 	}
-	if err := p.supervised(folder); err != nil {
+	if err := p.supervised(dir); err != nil {
 		who.Forget(p.facts.SurviveDir)
 		return Result{Err: errors.New(p.command.mask.text(fmt.Sprintf("could not start: %s", err)))}
 	}
@@ -139,11 +139,11 @@ func (p *preparedCommand) runApart(ctx context.Context, out io.Writer) Result {
 }
 
 // supervised starts the supervisor and waits until it is there.
-func (p *preparedCommand) supervised(folder string) error {
-	if err := p.fill(folder); err != nil {
+func (p *preparedCommand) supervised(dir string) error {
+	if err := p.fill(&folder{path: dir}); err != nil {
 		return err
 	}
-	o, err := p.order(folder)
+	o, err := p.order(dir)
 	if err != nil {
 		return err
 	}
@@ -165,7 +165,7 @@ func (p *preparedCommand) supervised(folder string) error {
 		defer close(gone)
 		_ = launch.Wait(cmd)
 	}()
-	there := filepath.Join(folder, supervisorFile)
+	there := filepath.Join(dir, supervisorFile)
 	for deadline := time.Now().Add(startWait); ; {
 		if _, err := os.Stat(there); err == nil {
 			return nil

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -22,14 +23,15 @@ import (
 // and threw away its environment, is found when it is in the attempt's control group.
 type tree struct {
 	session int           // also the process group and the pid of the main process
-	born    uint64        // when the main process began, in the kernel's ticks: nothing older is ours
+	born    func() uint64 // when the main process began, in the kernel's ticks: nothing older is ours
 	mark    []byte        // HOOK_JOB=… and HOOK_ATTEMPT=…, as they stand in the environment
 	group   *launch.Group // holds all of it whatever it does; nil where none was delegated
 }
 
-// newTree is the tree of a main process that has not been reaped.
+// newTree is the tree of a main process that is not reaped before the tree is no longer used. Few
+// trees are ever looked at, therefore what only a look needs is found out then.
 func newTree(pid int, f Facts, group *launch.Group) tree {
-	return tree{session: pid, born: stat(pid).born, mark: markOf(f), group: group}
+	return tree{session: pid, born: sync.OnceValue(func() uint64 { return stat(pid).born }), mark: markOf(f), group: group}
 }
 
 // markOf is what the environment of an attempt's processes holds and nobody else's.
@@ -43,7 +45,7 @@ func (t tree) owns(pid int) verdict {
 	switch {
 	case s.state == 0:
 		return unsure
-	case s.born < t.born || s.session == 0 || pid == os.Getpid(): // the kernel's own have session 0
+	case s.born < t.born() || s.session == 0 || pid == os.Getpid(): // the kernel's own have session 0
 		return no
 	case !s.lives() && pid == t.session: // waits to be reaped
 		return no

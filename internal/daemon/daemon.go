@@ -320,7 +320,7 @@ func (d *Daemon) Run(ctx, quick context.Context) error {
 	background.Go(func() { d.reloadLoop(ctx) })
 	background.Go(func() { d.watchFiles(ctx) })
 	background.Go(func() { d.watchSignals(ctx) })
-	background.Go(func() { d.bury(ctx) })
+	background.Go(func() { launch.BuryOrphans(ctx, time.Second) })
 	background.Go(func() { d.watchdog(ctx) })
 	background.Go(func() { d.seedSeries(ctx) })
 	background.Go(func() { d.prune(ctx) })

@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,6 +33,7 @@ var family struct {
 
 	knowing sync.Mutex // guards known among those that hold the lock for reading
 	known   map[int]bool
+	begun   chan struct{} // capacity 1: there was a first one
 }
 
 // Adopt makes this process the parent of what its runs leave. The error says why it cannot be;
@@ -52,7 +55,8 @@ func Adopt() error {
 	if err != nil {
 		return fmt.Errorf("own session: %w", err)
 	}
-	family.adopts, family.session, family.children, family.known = true, session, list, map[int]bool{}
+	family.adopts, family.session, family.children = true, session, list
+	family.known, family.begun = map[int]bool{}, make(chan struct{}, 1)
 	return nil
 }
 
@@ -64,27 +68,13 @@ func Begin(cmd *exec.Cmd, s *Spec) error {
 	if err == nil && family.known != nil {
 		family.knowing.Lock()
 		defer family.knowing.Unlock()
-		family.known[cmd.Process.Pid] = true
+		if family.known[cmd.Process.Pid] = true; len(family.known) == 1 {
+			select {
+			case family.begun <- struct{}{}:
+			default: // it is told already
+			}
+		}
 	}
-	return err
-}
-
-// AwaitExit waits for the end of a child and does not bury it: as long as nobody has, its number,
-// which can be a session's and a group's too, cannot become somebody else's.
-func AwaitExit(pid int) {
-	for errors.Is(unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil), unix.EINTR) {
-	}
-}
-
-// Wait waits for a command that Begin started, and buries it.
-func Wait(cmd *exec.Cmd) error {
-	AwaitExit(cmd.Process.Pid)
-	family.RLock()
-	defer family.RUnlock()
-	err := cmd.Wait()
-	family.knowing.Lock()
-	defer family.knowing.Unlock()
-	delete(family.known, cmd.Process.Pid)
 	return err
 }
 
@@ -106,6 +96,44 @@ func NoOrphans() bool {
 		}
 	}
 	return false
+}
+
+// BuryOrphans buries the processes that runs left and that have ended, within about pause, until
+// ctx ends. The end of a run buries them too, but the next one may be tomorrow's. It sleeps while
+// nothing that was started here runs and nothing was left.
+func BuryOrphans(ctx context.Context, pause time.Duration) {
+	family.RLock()
+	begun := family.begun
+	family.RUnlock()
+	for {
+		select {
+		case <-begun: // never, when nothing is adopted
+		case <-ctx.Done():
+			return
+		}
+		for sleep(ctx, pause) && (!NoOrphans() || hasChildren()) {
+		}
+	}
+}
+
+// sleep reports whether the time passed before ctx ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func hasChildren() bool {
+	family.RLock()
+	defer family.RUnlock()
+	family.knowing.Lock()
+	defer family.knowing.Unlock()
+	return len(family.known) > 0
 }
 
 // mostLooks bounds how often the list of children is read anew. A daemon that forks on and on is
