@@ -114,11 +114,7 @@ func TestCrash_EveryControlHoldsWhenTheDaemonIsKilled(t *testing.T) {
 	s, err := sqlite.OpenReader(t.Context(), filepath.Join(dir, "t.db"))
 	must(t, err)
 	defer func() { _ = s.Close() }()
-	within(t, 10*time.Minute, "every job to end", func() bool {
-		counts, err := s.Counts(t.Context())
-		must(t, err)
-		return total(counts) == 0
-	})
+	drained(t, s)
 	w.check(s, read(t, ledger))
 	t.Logf("%d kills, %d jobs acknowledged, %d requests with unknown outcome; ends: %v", kills, w.accepted.Load(), w.unknown.Load(), w.ends)
 }

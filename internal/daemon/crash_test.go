@@ -229,11 +229,7 @@ func checkLedger(t *testing.T, dir, ledger string, acked *sync.Map) {
 	s, err := sqlite.OpenReader(t.Context(), filepath.Join(dir, "t.db"))
 	must(t, err)
 	defer func() { _ = s.Close() }()
-	within(t, 5*time.Minute, "every job to end", func() bool {
-		counts, err := s.Counts(t.Context())
-		must(t, err)
-		return len(counts) == 0 || total(counts) == 0
-	})
+	drained(t, s)
 	interrupted := 0
 	acked.Range(func(id, path any) bool {
 		j, err := s.Job(t.Context(), id.(string))
