@@ -176,12 +176,14 @@ hooks:
 func TestCrash_AcknowledgedIsNeverLostAndNoAttemptStartsTwice(t *testing.T) {
 	dir := shortDir(t)
 	ledger := filepath.Join(dir, "ledger")
-	write(t, filepath.Join(dir, "hooks.yaml"), header(dir)+fmt.Sprintf(crashHooks, ledger))
-	kills := count("TENTERHOOK_KILLS", 6)
+	keepsAll := strings.Replace(header(dir), "store: {", "store: {retention: {deliveries: 100000000}, ", 1)
+	write(t, filepath.Join(dir, "hooks.yaml"), keepsAll+fmt.Sprintf(crashHooks, ledger))
 	var acked sync.Map // job id → hook
 	var accepted, unknown atomic.Int64
 	var serial atomic.Int64
-	for range kills {
+	kills := 0
+	for range rounds(t, "TENTERHOOK_KILLS", 6) {
+		kills++
 		p := launch(t, dir)
 		ctx, cancel := context.WithCancel(t.Context())
 		var senders sync.WaitGroup
@@ -197,6 +199,7 @@ func TestCrash_AcknowledgedIsNeverLostAndNoAttemptStartsTwice(t *testing.T) {
 	defer p.kill()
 	checkLedger(t, dir, ledger, &acked)
 	t.Logf("%d kills, %d deliveries acknowledged, %d requests with unknown outcome", kills, accepted.Load(), unknown.Load())
+	none(t, accepted.Load(), "acknowledged deliveries was lost in %d kills", kills)
 	if accepted.Load() == 0 {
 		t.Error("nothing was acknowledged, nothing was shown")
 	}
@@ -252,7 +255,8 @@ func checkLedger(t *testing.T, dir, ledger string, acked *sync.Map) {
 			t.Errorf("attempt started %d times: %s", n, line)
 		}
 	}
-	t.Logf("%d attempts in the ledger, %d jobs interrupted", len(starts), interrupted)
+	t.Logf("%d jobs interrupted", interrupted)
+	none(t, int64(len(starts)), "attempts that the scripts wrote down began twice")
 }
 
 func total(counts map[job.State]int) int {

@@ -25,8 +25,9 @@ const openHook = `hooks: [{name: open, path: /open, verify: none, dedupe: none, 
 `
 
 // TestHostile_D1_SlowConnectionsAreCutAndTakeLittleFromOthers holds many connections that send a
-// byte now and then, and compares how much a well-meant sender gets done beside them.
-// TENTERHOOK_SLOW sets how many.
+// byte now and then, and compares how much well-meant senders get done beside them with what they
+// get done without, in turns.
+// TENTERHOOK_SLOW sets how many; with it four fifths have to be left.
 func TestHostile_D1_SlowConnectionsAreCutAndTakeLittleFromOthers(t *testing.T) {
 	t.Parallel()
 	dir := shortDir(t)
@@ -34,27 +35,71 @@ func TestHostile_D1_SlowConnectionsAreCutAndTakeLittleFromOthers(t *testing.T) {
 	p := launch(t, dir)
 	addr := strings.TrimPrefix(p.url, "http://")
 	slow := count("TENTERHOOK_SLOW", 200)
-	alone := answersIn(t, p.url, 2*time.Second)
-	opened := time.Now()
-	var all sync.WaitGroup
-	var longest atomic.Int64
-	for i := range slow {
-		all.Go(func() {
-			held := drip(t, addr, []string{"POST /open HTTP/1.1\r\nHost: x\r\nX-A: ", "POST /open HTT"}[i%2])
-			for was := longest.Load(); int64(held) > was && !longest.CompareAndSwap(was, int64(held)); was = longest.Load() {
+	_ = answersIn(t, p.url, time.Second) // it is warm
+	var alone, beside float64
+	var longest time.Duration
+	held := slow
+	for range 3 {
+		alone += answersIn(t, p.url, 2*time.Second)
+		s := holdSlow(t, addr, slow)
+		_ = answersIn(t, p.url, time.Second) // what is asked is what holding them takes, not opening them
+		beside += answersIn(t, p.url, 2*time.Second)
+		held = min(held, s.open())
+		longest = max(longest, s.wait())
+	}
+	t.Logf("%d slow connections, %d of them open all the while: %.0f answers a second beside them, %.0f without (%.2f); the last was cut after %.1f s, memory at most %d MiB",
+		slow, held, beside/3, alone/3, beside/alone, longest.Seconds(), peakMemory(t, p.cmd.Process.Pid)>>20)
+	if longest > 60*time.Second {
+		t.Errorf("the last slow connection was open for %v", longest)
+	}
+	least := 0.0
+	if os.Getenv("TENTERHOOK_SLOW") != "" {
+		least = 0.8 // meant for a machine that does nothing else
+	}
+	if beside == 0 || beside/alone < least {
+		t.Errorf("beside slow connections others get %.2f of the answers", beside/alone)
+	}
+	if held < slow*9/10 {
+		t.Errorf("only %d of %d were held while others were answered", held, slow)
+	}
+}
+
+// slowly are connections that are held open by a byte now and then.
+type slowly struct {
+	all     sync.WaitGroup
+	left    atomic.Int64
+	longest atomic.Int64
+}
+
+// holdSlow opens so many connections, half of which never end their headers and half their first
+// line, and returns when all of them are open.
+func holdSlow(t *testing.T, addr string, n int) *slowly {
+	t.Helper()
+	s := &slowly{}
+	conns := make([]net.Conn, n)
+	for i := range conns {
+		c, err := net.Dial("tcp", addr)
+		must(t, err)
+		conns[i] = c
+	}
+	s.left.Store(int64(n))
+	for i, c := range conns {
+		s.all.Go(func() {
+			held := drip(c, []string{"POST /open HTTP/1.1\r\nHost: x\r\nX-A: ", "POST /open HTT"}[i%2], 2*time.Second)
+			s.left.Add(-1)
+			for was := s.longest.Load(); int64(held) > was && !s.longest.CompareAndSwap(was, int64(held)); was = s.longest.Load() {
 			}
 		})
 	}
-	beside := answersIn(t, p.url, 2*time.Second)
-	all.Wait()
-	t.Logf("%d slow connections: %.0f answers a second beside them, %.0f without (%.2f); the last was cut after %.1f s, memory at most %d MiB",
-		slow, beside, alone, beside/alone, time.Duration(longest.Load()).Seconds(), peakMemory(t, p.cmd.Process.Pid)>>20)
-	if held := time.Since(opened); held > 60*time.Second {
-		t.Errorf("the last slow connection was open for %v", held)
-	}
-	if beside == 0 {
-		t.Error("nobody else was answered")
-	}
+	return s
+}
+
+func (s *slowly) open() int { return int(s.left.Load()) }
+
+// wait returns when the last was cut, and how long the longest was open.
+func (s *slowly) wait() time.Duration {
+	s.all.Wait()
+	return time.Duration(s.longest.Load())
 }
 
 // TestHostile_D2_ABodyThatDoesNotComeIsCut is the same for bodies: one that comes byte by byte, and
@@ -70,7 +115,12 @@ func TestHostile_D2_ABodyThatDoesNotComeIsCut(t *testing.T) {
 		"expected":     "POST /open HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 100000\r\n\r\n",
 	} {
 		all.Go(func() {
-			held := drip(t, strings.TrimPrefix(p.url, "http://"), head)
+			c, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			held := drip(c, head, time.Second)
 			t.Logf("a body that comes %s was cut after %.1f s", what, held.Seconds())
 			if held > 60*time.Second {
 				t.Errorf("a body that comes %s was waited for for %v", what, held)
@@ -80,19 +130,15 @@ func TestHostile_D2_ABodyThatDoesNotComeIsCut(t *testing.T) {
 	all.Wait()
 }
 
-// drip sends head and then a byte a second until the daemon closes, and returns how long that took.
-func drip(t *testing.T, addr, head string) time.Duration {
+// drip sends head and then a byte in each interval until the daemon closes, and returns how long
+// that took.
+func drip(c net.Conn, head string, each time.Duration) time.Duration {
 	began := time.Now()
-	c, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Error(err)
-		return 0
-	}
 	defer func() { _ = c.Close() }()
 	_, _ = io.WriteString(c, head)
 	buf := make([]byte, 1024)
 	for time.Since(began) < 90*time.Second {
-		_ = c.SetReadDeadline(time.Now().Add(time.Second))
+		_ = c.SetReadDeadline(time.Now().Add(each))
 		if _, err := c.Read(buf); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			break
 		}

@@ -95,8 +95,10 @@ func TestReload_EverySaveStyleUnderLoad(t *testing.T) {
 			served.Add(1)
 		}
 	}()
-	edits := count("TENTERHOOK_EDITS", 24)
-	for n := 1; n <= edits; n++ {
+	edits := 0
+	for i := range rounds(t, "TENTERHOOK_EDITS", 24) {
+		n := i + 1
+		edits = n
 		how := saves[n%len(saves)]
 		if n%2 == 0 {
 			how.save(t, path, broken(n))
@@ -109,24 +111,17 @@ func TestReload_EverySaveStyleUnderLoad(t *testing.T) {
 	}
 	close(stop)
 	<-loadDone
-	t.Logf("%d edits, %d requests, %d failed", edits, served.Load(), failed.Load())
 	if failed.Load() > 0 {
 		t.Errorf("%d of %d requests failed while the file was edited", failed.Load(), served.Load())
 	}
+	none(t, served.Load(), "requests failed during %d edits, every second of them first a broken one", edits)
+	none(t, int64(edits), "edits was not taken up")
 }
 
 // broken is one of the ways a file is wrong.
 func broken(n int) string {
 	all := []string{"", "# nothing\n", "hooks: []\n", "hooks: [", "null\n", "hooks:\n  - {name: probe, pth: /probe}\n"}
 	return all[n/2%len(all)]
-}
-
-// count reads a number of rounds from the environment: few by default, many for a soak.
-func count(name string, otherwise int) int {
-	if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
-		return n
-	}
-	return otherwise
 }
 
 func TestReload_ABadFileChangesNothingAndIsReportedWithItsPlace(t *testing.T) {
