@@ -118,6 +118,11 @@ func example(p *provider.Preset) string {
 	if p.Verifier().NeedsSecret() {
 		secret = fmt.Sprintf("    secret: ${%s_SECRET}\n", strings.ToUpper(strings.NewReplacer("-", "_", " ", "_").Replace(p.Name)))
 	}
+	if checker, ok := p.Verifier().(verify.Checker); ok && p.NeedsVerify { // as the hook's owner would be told
+		for _, problem := range checker.Check() {
+			secret += "    " + strings.Join(problem.Hints, "\n    ") + "\n"
+		}
+	}
 	match := ""
 	if s := p.Samples[0]; p.Event != nil && s.Event != "" {
 		match = fmt.Sprintf("    match: event == %q\n", s.Event)
