@@ -59,13 +59,9 @@ func snippets(t *testing.T) (found []snippet) {
 	return found
 }
 
-// The keys of a whole file, and of a hook; the others are of a rule.
+// The keys of a whole file; the others are of a hook or rule.
 var (
 	keysOfFile = []string{"server", "admin", "store", "workers", "include", "defaults", "hooks", "tests", "reload", "node", "telemetry"}
-	keysOfHook = []string{
-		"path", "provider", "verify", "secret", "allow_ips", "methods", "parse", "max_body", "catchup", "api", "dedupe", "respond", "expect", "rate", "let",
-		"enabled", "hide", "public", "rules",
-	}
 )
 
 // whole makes a file of what a page shows of one: a file, hooks, rules, or keys of one of these.
