@@ -120,7 +120,7 @@ func compare(d *job.Delivery, before, after *hook.Set) verdict {
 	}
 	if is == nil {
 		v.gone = true
-		if other, _ := after.Lookup(d.Path); other != nil {
+		if other, _ := after.RouteStored(d); other != nil {
 			v.pathIsNow = other.Name
 		}
 		return v
@@ -132,7 +132,7 @@ func compare(d *job.Delivery, before, after *hook.Set) verdict {
 	if was != nil && !was.SameSecret(d.Secret, is) {
 		v.lostSecret = fmt.Sprintf("secret %d of %d is not among the new ones", d.Secret+1, was.SecretCount())
 	}
-	switch found, params := after.Lookup(d.Path); {
+	switch found, params := after.RouteStored(d); {
 	case found != is:
 		v.refused = fmt.Sprintf("path %s is not that of the hook any more: %s", d.Path, is.Path)
 	default:

@@ -86,7 +86,7 @@ func (c explainCmd) explainRequest(e *env, conf *daemon.Config) (hook.Explanatio
 		return hook.Explanation{}, fail(fmt.Errorf("read %q: %w", c.Request, err), `a request file is {"method":"POST","url":"/path","headers":{},"body":""}`)
 	}
 	r.ReceivedAt = at
-	h, params := conf.Hooks.Lookup(r.Path)
+	h, params := conf.Hooks.Route(r.Path, r.RawPath)
 	if h == nil {
 		return hook.Explanation{}, fail(fmt.Errorf("no hook has the path %q", r.Path), "the daemon would answer 404", "paths: "+paths(conf))
 	}

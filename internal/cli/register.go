@@ -251,7 +251,8 @@ func (c *registerCmd) address(conf *daemon.Config, h *hook.Hook) (string, error)
 			return "", misuse(fmt.Errorf("the path %s of hook %q has a parameter", h.Path, h.Name), fmt.Sprintf("--param %s=VALUE", name))
 		}
 	}
-	return base + sendCmd{Param: c.Param}.path(h), nil
+	_, path := sendCmd{Param: c.Param}.path(h)
+	return base + path, nil
 }
 
 // events are what the provider is asked for, in its words.

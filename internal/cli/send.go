@@ -72,22 +72,41 @@ func (c sendCmd) Run(e *env) error {
 	if h == nil {
 		return c.unknownHook(conf)
 	}
-	req, err := c.request(e, h)
+	to, socket, err := c.target(conf.Settings.Server, h)
 	if err != nil {
 		return err
 	}
-	target, socket := c.To, ""
-	if target == "" {
-		target = local(conf.Settings.Server) + req.Path
-		if path, ok := strings.CutPrefix(conf.Settings.Server.Listen, "unix:"); ok {
-			socket = path
-		}
-	}
-	answer, err := post(e.ctx, target, socket, req)
+	req, err := c.request(e, h, to)
 	if err != nil {
-		return unreachable(err, target)
+		return err
+	}
+	to.RawQuery = req.RawQuery // a token may be in it
+	answer, err := post(e.ctx, to, socket, req)
+	if err != nil {
+		return unreachable(err, to.Redacted())
 	}
 	return c.print(e, answer)
+}
+
+// target is where the delivery is sent: the daemon of this configuration, or --to, where an address
+// without a path gets the hook's. socket is the unix socket to reach it by, if it listens on one.
+func (c sendCmd) target(s daemon.Server, h *hook.Hook) (to *url.URL, socket string, err error) {
+	if c.To == "" {
+		socket, _ = strings.CutPrefix(s.Listen, "unix:")
+		if socket == s.Listen {
+			socket = ""
+		}
+		to, err = url.Parse(local(s))
+	} else if to, err = url.Parse(c.To); err == nil && (to.Scheme != "http" && to.Scheme != "https" || to.Host == "") {
+		err = errors.New("it is no address of http or https")
+	}
+	if err != nil {
+		return nil, "", misuse(fmt.Errorf("cannot send to %q: %w", c.To, err), "--to https://hooks.example.com"+h.Path)
+	}
+	if to.Path == "" || to.Path == "/" {
+		to.Path, to.RawPath = c.path(h)
+	}
+	return to, socket, nil
 }
 
 // load reads the configuration as serve would, and prints its problems.
@@ -113,10 +132,12 @@ func (c sendCmd) unknownHook(conf *daemon.Config) error {
 }
 
 // request makes the delivery: body, event, id, further headers, signature last.
-func (c sendCmd) request(e *env, h *hook.Hook) (*request.Request, error) {
+// Some senders sign the address they call. Its scheme is left to the verification: behind a proxy
+// the daemon does not know it either.
+func (c sendCmd) request(e *env, h *hook.Hook, to *url.URL) (*request.Request, error) {
 	r := &request.Request{
-		Method: h.Methods[0], Path: c.path(h), Host: "localhost", Header: http.Header{"User-Agent": {"tenterhook-send"}},
-		ReceivedAt: e.now(),
+		Host: to.Host, Method: h.Methods[0], Path: to.Path, RawPath: to.EscapedPath(), RawQuery: to.RawQuery,
+		Header: http.Header{"User-Agent": {"tenterhook-send"}}, ReceivedAt: e.now(),
 	}
 	event, err := c.body(e, h, r)
 	if err != nil {
@@ -158,19 +179,19 @@ func (c sendCmd) address(p *provider.Preset, r *request.Request, event string) {
 	}
 }
 
-// path fills the parameters of the hook's path.
-func (c sendCmd) path(h *hook.Hook) string {
+// path fills the parameters of the hook's path; raw is the path as it is sent, in which a slash in a
+// parameter is not one between segments.
+func (c sendCmd) path(h *hook.Hook) (path, raw string) {
 	segments := strings.Split(h.Path, "/")
+	escaped := make([]string, len(segments))
 	for i, s := range segments {
-		if !strings.HasPrefix(s, "{") {
-			continue
+		if strings.HasPrefix(s, "{") {
+			name := strings.Trim(s, "{}")
+			segments[i] = cmp.Or(c.Param[name], name)
 		}
-		name := strings.Trim(s, "{}")
-		if segments[i] = c.Param[name]; segments[i] == "" {
-			segments[i] = name
-		}
+		escaped[i] = url.PathEscape(segments[i])
 	}
-	return strings.Join(segments, "/")
+	return strings.Join(segments, "/"), strings.Join(escaped, "/")
 }
 
 // body sets the body and its type, and returns the event it is of.
@@ -277,17 +298,10 @@ func local(s daemon.Server) string {
 }
 
 // post sends the request, over a unix socket if one is named, and reads its answer.
-func post(ctx context.Context, target, socket string, r *request.Request) (*sent, error) {
+func post(ctx context.Context, to *url.URL, socket string, r *request.Request) (*sent, error) {
 	ctx, cancel := context.WithTimeout(ctx, sendWithin)
 	defer cancel()
-	u, err := url.Parse(target)
-	if err != nil {
-		return nil, err
-	}
-	if r.RawQuery != "" {
-		u.RawQuery = r.RawQuery
-	}
-	req, err := http.NewRequestWithContext(ctx, r.Method, u.String(), strings.NewReader(string(r.Body)))
+	req, err := http.NewRequestWithContext(ctx, r.Method, to.String(), strings.NewReader(string(r.Body)))
 	if err != nil {
 		return nil, err
 	}
@@ -309,7 +323,7 @@ func post(ctx context.Context, target, socket string, r *request.Request) (*sent
 	if err != nil {
 		return nil, err
 	}
-	return &sent{URL: u.Redacted(), Status: response.StatusCode, Headers: response.Header, Body: string(body), Millis: float64(time.Since(began).Microseconds()) / 1000}, nil
+	return &sent{URL: to.Redacted(), Status: response.StatusCode, Headers: response.Header, Body: string(body), Millis: float64(time.Since(began).Microseconds()) / 1000}, nil
 }
 
 func unreachable(err error, target string) error {

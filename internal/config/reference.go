@@ -125,7 +125,7 @@ func (l *loader) reference(s string, n Node) (length int, value, problem string)
 		}
 		return length, value, ""
 	case hasDefault:
-		return length, otherwise, ""
+		return length, strings.ReplaceAll(otherwise, "$$", "$"), ""
 	}
 	return length, "", fmt.Sprintf("environment variable %s is not set", name)
 }

@@ -30,6 +30,7 @@ func TestReference_BracesAreCounted(t *testing.T) {
 		`${NONE:-a:-b}`:                `a:-b`,
 		`${NONE:- spaces }`:            ` spaces `,
 		`${NONE:-$5}`:                  `$5`,
+		`${NONE:-a$$b}`:                `a$b`,
 		`$$$${A}`:                      `$${A}`,
 		`$$${A}`:                       `$one`,
 		`$${{ x }}`:                    `${{ x }}`,

@@ -23,7 +23,7 @@ func (d *Daemon) explain(ctx context.Context, q admin.ExplainRequest) (hook.Expl
 		at = q.At.Time
 	}
 	r.ReceivedAt = at
-	h, params := d.hooks().Lookup(r.Path)
+	h, params := d.hooks().Route(r.Path, r.RawPath)
 	if q.Hook != "" {
 		if h == nil || h.Name != q.Hook {
 			h, params = d.hooks().Hook(q.Hook), nil

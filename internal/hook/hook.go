@@ -58,7 +58,18 @@ func (s *Set) Rule(hook, rule string) *Rule {
 // Lookup finds the hook of a decoded request path and the path's parameters. Paths match
 // exactly: no trailing slash, case or dot folding. A hook with enabled: false is not found.
 func (s *Set) Lookup(path string) (*Hook, map[string]string) {
-	return s.routes.lookup(path)
+	return s.routes.lookup(path, "")
+}
+
+// Route is Lookup of a path as it was sent, too: a slash that is escaped in raw is part of a
+// parameter, and divides nothing. raw may be "".
+func (s *Set) Route(path, raw string) (*Hook, map[string]string) {
+	return s.routes.lookup(path, raw)
+}
+
+// RouteStored is Route of a delivery that was taken in before.
+func (s *Set) RouteStored(d *job.Delivery) (*Hook, map[string]string) {
+	return s.Route(d.Path, rawPath(d.Path, d.Params))
 }
 
 // Hook is one declared path with its verification and rules.

@@ -1,6 +1,9 @@
 package hook
 
-import "strings"
+import (
+	"net/url"
+	"strings"
+)
 
 // routes finds hooks by path: fixed paths in a map, paths with {param} segments by their number
 // of segments and the first of them, those with the longest fixed prefix first.
@@ -58,14 +61,16 @@ func (p pattern) before(q pattern) bool {
 	return false
 }
 
-func (t *routes) lookup(path string) (*Hook, map[string]string) {
+// lookup finds the hook of a decoded path. raw is the path as it was sent: where it has an escaped
+// slash, that one is part of a segment (RFC 3986, section 2.2).
+func (t *routes) lookup(path, raw string) (*Hook, map[string]string) {
 	if h := t.fixed[path]; h != nil {
 		return h, nil
 	}
 	if len(t.patterns) == 0 {
 		return nil, nil
 	}
-	segments := strings.Split(path, "/")
+	segments := segmentsOf(path, raw)
 	if len(segments) < 2 {
 		return nil, nil
 	}
@@ -77,6 +82,33 @@ func (t *routes) lookup(path string) (*Hook, map[string]string) {
 		}
 	}
 	return nil, nil
+}
+
+func segmentsOf(path, raw string) []string {
+	if !strings.Contains(raw, "%2F") && !strings.Contains(raw, "%2f") {
+		return strings.Split(path, "/")
+	}
+	segments := strings.Split(raw, "/")
+	for i, s := range segments {
+		decoded, err := url.PathUnescape(s)
+		if err != nil { // net/http did not take it either
+			return nil
+		}
+		segments[i] = decoded
+	}
+	return segments
+}
+
+// rawPath is a stored delivery's path as it was sent, with the slashes escaped that are part of a
+// parameter.
+func rawPath(path string, params map[string]string) string {
+	raw := (&url.URL{Path: path}).EscapedPath()
+	for _, value := range params {
+		if strings.Contains(value, "/") {
+			raw = strings.Replace(raw, (&url.URL{Path: "/" + value}).EscapedPath(), "/"+url.PathEscape(value), 1)
+		}
+	}
+	return raw
 }
 
 func (p pattern) match(segments []string) (map[string]string, bool) {

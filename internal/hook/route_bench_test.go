@@ -20,7 +20,7 @@ func BenchmarkRoute(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if h, _ := t.lookup(path); (h == nil) != (name == "unknown") {
+				if h, _ := t.lookup(path, ""); (h == nil) != (name == "unknown") {
 					b.Fatal(path, h)
 				}
 			}

@@ -79,7 +79,7 @@ func (t *Test) outcome(now time.Time) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	h, params := t.set.Lookup(r.Path)
+	h, params := t.set.Route(r.Path, r.RawPath)
 	refused := func(status int, why string) (outcome, error) {
 		if t.Hook.Hide && status == http.StatusUnauthorized {
 			status = http.StatusNotFound

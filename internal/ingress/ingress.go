@@ -138,7 +138,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, nil, refusal{status: http.StatusServiceUnavailable, word: "stopping", retryAfter: 5})
 		return
 	}
-	hk, params := h.Hooks().Lookup(r.URL.Path)
+	hk, params := h.Hooks().Route(r.URL.Path, r.URL.RawPath)
 	if hk == nil {
 		h.refuse(w, r, nil, refusal{status: http.StatusNotFound, word: "not_found"})
 		return
