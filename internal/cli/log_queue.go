@@ -23,6 +23,7 @@ const (
 // and counted. Each Write is a line; it never blocks and never fails.
 type logQueue struct {
 	out     io.Writer
+	chunk   int // how many bytes of waiting lines are written in one go; 0 writes each by itself
 	lost    func(lines int64) // says in the log's own form that lines were left out
 	lines   chan []byte
 	dropped atomic.Int64
@@ -33,7 +34,7 @@ type logQueue struct {
 
 // newLogQueue makes a queue; start starts the goroutine that writes, and close ends it.
 func newLogQueue(out io.Writer) *logQueue {
-	q := &logQueue{out: out, lines: make(chan []byte, logLines), stop: make(chan struct{}), done: make(chan struct{})}
+	q := &logQueue{out: out, chunk: logChunk, lines: make(chan []byte, logLines), stop: make(chan struct{}), done: make(chan struct{})}
 	q.lost = func(n int64) {
 		_, _ = fmt.Fprintf(out, "%d lines of the log were left out: nobody read them in time\n", n)
 	}
@@ -60,7 +61,10 @@ func (q *logQueue) run() {
 		case line := <-q.lines:
 			chunk = q.gather(append(chunk[:0], line...))
 		case <-q.stop:
-			if chunk = q.gather(chunk[:0]); len(chunk) == 0 {
+			select {
+			case line := <-q.lines:
+				chunk = q.gather(append(chunk[:0], line...))
+			default:
 				return
 			}
 		}
@@ -73,7 +77,7 @@ func (q *logQueue) run() {
 
 // gather adds the lines that wait already.
 func (q *logQueue) gather(chunk []byte) []byte {
-	for len(chunk) < logChunk {
+	for len(chunk) < q.chunk {
 		select {
 		case line := <-q.lines:
 			chunk = append(chunk, line...)

@@ -26,7 +26,7 @@ type serveCmd struct {
 	Listen    string `placeholder:"HOST:PORT" help:"Where deliveries come in, instead of server.listen."`
 	Admin     string `placeholder:"HOST:PORT" help:"Where the admin side listens, instead of admin.listen."`
 	LastGood  bool   `help:"When the configuration has problems, start with the last that worked."`
-	LogFormat string `enum:"auto,text,json" default:"auto" help:"How the log is written: ${enum}. Auto is text at a terminal and JSON otherwise."`
+	LogFormat string `enum:"auto,text,json,journal" default:"auto" help:"How the log is written: ${enum}. Auto is text at a terminal, fields of the journal under systemd, and JSON otherwise."`
 }
 
 // Help is the longer text of the command.
@@ -42,12 +42,11 @@ func (c serveCmd) Run(e *env) error {
 	if err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		e.say("files that were open at the start stay open in commands: %v", err)
 	}
-	queue := newLogQueue(e.stderr)
-	log := newLog(queue, c.LogFormat, e.err.terminal, e.err.color)
-	direct := newLog(e.stderr, c.LogFormat, e.err.terminal, e.err.color)
-	queue.lost = func(n int64) { direct.Warn("lines of the log were left out: nobody read them in time", "lines", n) }
-	queue.start()
-	defer queue.close()
+	log, end, err := c.openLog(e)
+	if err != nil {
+		return fail(err)
+	}
+	defer end()
 	sockets, err := activation.Listeners()
 	if err != nil {
 		return fail(fmt.Errorf("take over sockets: %w", err))
@@ -125,6 +124,26 @@ func signalName(s os.Signal) string {
 		return unix.SignalName(number)
 	}
 	return s.String()
+}
+
+// openLog starts the log. What it returns to end it writes what is left.
+func (c serveCmd) openLog(e *env) (log *slog.Logger, end func(), err error) {
+	queue := newLogQueue(e.stderr)
+	log = newLog(queue, c.LogFormat, e.err.terminal, e.err.color)
+	direct := newLog(e.stderr, c.LogFormat, e.err.terminal, e.err.color)
+	if c.LogFormat == "journal" || c.LogFormat == "auto" && stderrIsJournal(e.getenv("JOURNAL_STREAM")) {
+		journal, err := newJournalWriter(journalSocket)
+		switch {
+		case err == nil:
+			queue.out, queue.chunk = journal, 0
+			log, direct = slog.New(&journalHandler{out: queue}), slog.New(&journalHandler{out: journal})
+		case c.LogFormat == "journal":
+			return nil, nil, err
+		}
+	}
+	queue.lost = func(n int64) { direct.Warn("lines of the log were left out: nobody read them in time", "lines", n) }
+	queue.start()
+	return log, queue.close, nil
 }
 
 // newLog is text for people and JSON for programs.
