@@ -23,7 +23,7 @@ const (
 // and counted. Each Write is a line; it never blocks and never fails.
 type logQueue struct {
 	out     io.Writer
-	chunk   int // how many bytes of waiting lines are written in one go; 0 writes each by itself
+	chunk   int               // how many bytes of waiting lines are written in one go; 0 writes each by itself
 	lost    func(lines int64) // says in the log's own form that lines were left out
 	lines   chan []byte
 	dropped atomic.Int64
