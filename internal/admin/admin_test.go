@@ -243,6 +243,8 @@ func (f *fake) changed(what string, err error) {
 	f.changes = append(f.changes, what)
 }
 
+func (f *fake) Nodes(context.Context, bool) ([]store.Node, error) { return nil, nil }
+
 func (f *fake) Hooks() []HookInfo { return []HookInfo{{Name: "site", Path: "/github", Secrets: 2}} }
 
 func (f *fake) Status() Status {

@@ -230,7 +230,12 @@ func (a *api) job(w http.ResponseWriter, r *http.Request, _ url.Values) {
 		a.fail(w, r, err)
 		return
 	}
-	a.writeJSON(w, r, NewJobDetail(&j, attempts, followUps))
+	detail := NewJobDetail(&j, attempts, followUps)
+	if detail.Shares, err = Shares(r.Context(), a.backend, &j); err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	a.writeJSON(w, r, detail)
 }
 
 func (a *api) hooks(w http.ResponseWriter, r *http.Request, _ url.Values) {

@@ -58,6 +58,9 @@ type Backend interface {
 	// Reload reads the configuration again. Problems in it are in the result, not in the error.
 	Reload(ctx context.Context) (ReloadResult, error)
 
+	// Nodes returns the daemons that share the store, with all also those that ended within a day;
+	// none for one that is alone.
+	Nodes(ctx context.Context, all bool) ([]store.Node, error)
 	// Hooks returns the hooks in file order.
 	Hooks() []HookInfo
 	// Status returns everything but Jobs, Ready and NotReady, which the handler asks for itself.

@@ -69,6 +69,7 @@ var parameterHelp = map[string]object{
 	"limit":    {"description": "How many at most.", "schema": object{"type": "integer", "minimum": 1, "maximum": MaxLimit, "default": DefaultLimit}},
 	"cursor":   {"description": "Where the page before ended: take it from the answer's Link header, rel=\"next\".", "schema": object{"type": "string"}},
 	"attempt":  {"description": "Number of the attempt, from 1.", "schema": object{"type": "integer", "minimum": 1}},
+	"all":      {"description": "Any value: those that have ended, too.", "schema": object{"type": "string"}},
 	"kind":     {"description": "Kinds of events, with commas between; all when it is left out.", "schema": object{"type": "string"}},
 	"after":    {"description": "Id of the last event that was seen, as the header Last-Event-ID.", "schema": object{"type": "string"}},
 }

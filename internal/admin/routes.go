@@ -59,6 +59,7 @@ func (a *api) reads() []route {
 		read("jobs/{id}/log", "The whole output of an attempt, where limits.log of the rule keeps it.", []string{"attempt"}, one(http.StatusOK, mediaText, nil), a.jobLog),
 		stream("jobs/{id}/stream", "Follow a job: its states and its output, from the beginning to its end.", nil, jobStreamEvents, a.jobStream),
 		read("hooks", "The hooks as configured, with nothing of their secrets but the number.", nil, jsonOf([]HookInfo{}), a.hooks),
+		read("nodes", "List the daemons that share the store; with all, those that ended within a day too. Empty when the store is a file.", []string{"all"}, jsonOf([]Node{}), a.nodes),
 		read("status", "How the daemon is.", nil, jsonOf(Status{}), a.status),
 		read("rejects", "List the latest requests that were refused, newest first.", rejectFilters, jsonOf([]Reject{}), a.rejects),
 		read("audit", "List who changed what, newest first. The header Tenterhook-Audit-Anchor has the number and the hash that the oldest entry follows.", auditFilters, jsonOf([]AuditEntry{}), a.auditLog),

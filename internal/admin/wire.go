@@ -106,6 +106,7 @@ type Job struct {
 	SupersededBy   string    `json:"superseded_by"`
 	ReplayOf       string    `json:"replay_of"`
 	Node           string    `json:"node"`
+	Target         string    `json:"target,omitempty"` // the one node that it is for; * while there is none yet
 	// Ending is the state a running job will have when its follow-ups are over.
 	Ending job.State `json:"ending,omitempty"`
 }
@@ -113,7 +114,8 @@ type Job struct {
 // JobDetail is one job with its attempts, first to last, and what followed them.
 type JobDetail struct {
 	Job
-	Keys      *job.Keys  `json:"keys,omitempty"` // of its flow controls
+	Keys      *job.Keys  `json:"keys,omitempty"`   // of its flow controls
+	Shares    []Share    `json:"shares,omitempty"` // of each node, this job's too, when each of several runs one
 	Attempts  []Attempt  `json:"attempts"`
 	FollowUps []FollowUp `json:"follow_ups"`
 }
@@ -192,6 +194,8 @@ type Status struct {
 	Store    string       `json:"store"`
 	Config   ConfigStatus `json:"config"`
 	Hooks    int          `json:"hooks"`
+	Node     string       `json:"node"`  // what this daemon is called
+	Fleet    bool         `json:"fleet"` // others can be on its store
 	Workers  int          `json:"workers"`
 	Ready    bool         `json:"ready"`
 	NotReady string       `json:"not_ready"` // why not, in words
@@ -283,6 +287,7 @@ type RuleInfo struct {
 	Timeout     float64 `json:"timeout"` // seconds
 	Attempts    int     `json:"attempts"`
 	Concurrency int     `json:"concurrency"` // jobs of one key at once; 0 is no bound
+	On          string  `json:"on"`          // where it runs among several nodes: any node, one node with a label, each of them
 	Paused      bool    `json:"paused"`
 }
 
@@ -321,7 +326,7 @@ func NewJob(j *job.Job) Job {
 		ID: j.ID, Delivery: j.Delivery, Hook: j.Hook, Rule: j.Rule, State: j.State, Reason: j.Reason,
 		Attempt: j.Attempt, RunAt: Time{j.RunAt}, CreatedAt: Time{j.CreatedAt},
 		StartedAt: Time{j.StartedAt}, FinishedAt: Time{j.FinishedAt}, ExitCode: j.ExitCode, Error: j.Error,
-		ConcurrencyKey: j.ConcurrencyKey, SupersededBy: j.SupersededBy, ReplayOf: j.ReplayOf, Node: j.Node,
+		ConcurrencyKey: j.ConcurrencyKey, SupersededBy: j.SupersededBy, ReplayOf: j.ReplayOf, Node: j.Node, Target: j.Target,
 		Ending: j.Ending,
 	}
 }

@@ -59,6 +59,9 @@ func (e *env) ruleExplanation(r *hook.RuleExplanation) {
 	case r.ConcurrencyKey != "":
 		fmt.Fprintf(e.stdout, "  %s %s\n", e.out.paint(faint, "lane"), printable(r.ConcurrencyKey))
 	}
+	if r.On != "" {
+		fmt.Fprintf(e.stdout, "  %s %s\n", e.out.paint(faint, "on"), printable(r.On))
+	}
 	if r.Keys != nil {
 		text, _ := json.Marshal(r.Keys) // of texts and numbers: it cannot fail
 		fmt.Fprintf(e.stdout, "  %s %s\n", e.out.paint(faint, "keys"), printable(string(text)))

@@ -145,6 +145,10 @@ func showJob(e *env, j *admin.JobDetail) {
 		[2]string{"replay of", printable(j.ReplayOf)},
 		[2]string{"node", printable(j.Node)},
 	)
+	if len(j.Shares) > 0 {
+		e.heading("nodes")
+		showShares(e, j)
+	}
 	e.heading("timeline")
 	for _, m := range timeline(j) {
 		fmt.Fprintf(e.stdout, "  %s  %s\n", e.out.paint(faint, localTime(m.at)), printable(m.what))
@@ -159,6 +163,19 @@ func showJob(e *env, j *admin.JobDetail) {
 			e.output(fmt.Sprintf("output of %s, step %d", u.Event, u.Step), u.Output)
 		}
 	}
+}
+
+// showShares prints a line for each node that runs a job of its own.
+func showShares(e *env, j *admin.JobDetail) {
+	t := table{columns: []column{{title: "NODE"}, {title: "JOB"}, {title: "STATE"}, {title: "REASON", gives: true}}}
+	for _, s := range j.Shares {
+		node := s.Node
+		if node == job.Somewhere {
+			node = "(none yet)"
+		}
+		t.row(cell{node, plain}, cell{shortID(s.Job), plain}, cell{string(s.State), statePaint(s.State)}, cell{s.Reason, plain})
+	}
+	t.write(e.stdout, e.out)
 }
 
 // output prints what an action wrote, under a heading.

@@ -3,6 +3,8 @@ package cli
 import (
 	"errors"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/tenterhook/tenterhook/internal/admin"
 	"github.com/tenterhook/tenterhook/internal/store/postgres"
@@ -24,21 +26,6 @@ func (nodesCmd) Help() string {
 States: up; draining (it stops, and gets nothing new); left (it has stopped); silent (it was not heard of for its lease, and its jobs were taken over); replaced (it was started again).`
 }
 
-// nodeLine is one node as it is printed.
-type nodeLine struct {
-	Name      string     `json:"name"`
-	State     string     `json:"state"`
-	Leads     bool       `json:"leads"`
-	Workers   int        `json:"workers"`
-	Jobs      int        `json:"jobs"`
-	Config    string     `json:"config"`
-	Differs   bool       `json:"differs"` // its configuration is not the leader's
-	Version   string     `json:"version"`
-	Lease     float64    `json:"lease"` // seconds
-	StartedAt admin.Time `json:"started_at"`
-	BeatAt    admin.Time `json:"beat_at"`
-}
-
 // Run lists.
 func (c *nodesCmd) Run(e *env) error {
 	s, err := e.settings()
@@ -57,7 +44,7 @@ func (c *nodesCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	lines := describeNodes(nodes)
+	lines := admin.NewNodes(nodes)
 	if c.JSON {
 		return writeJSON(e.stdout, lines)
 	}
@@ -65,26 +52,7 @@ func (c *nodesCmd) Run(e *env) error {
 	return nil
 }
 
-// describeNodes compares every node with the one that leads, or with the first when none does.
-func describeNodes(nodes []postgres.Node) []nodeLine {
-	lines := make([]nodeLine, len(nodes))
-	reference := ""
-	for _, n := range nodes {
-		if n.Leads || reference == "" && n.State == "up" {
-			reference = n.Config
-		}
-	}
-	for i, n := range nodes {
-		lines[i] = nodeLine{
-			Name: n.Name, State: n.State, Leads: n.Leads, Workers: n.Workers, Jobs: n.Tickets, Config: n.Config,
-			Differs: n.State == "up" && n.Config != reference, Version: n.Version, Lease: n.Lease.Seconds(),
-			StartedAt: admin.Time{Time: n.StartedAt}, BeatAt: admin.Time{Time: n.BeatAt},
-		}
-	}
-	return lines
-}
-
-func printNodes(e *env, lines []nodeLine) {
+func printNodes(e *env, lines []admin.Node) {
 	if len(lines) == 0 {
 		e.say("no daemon runs on this store")
 		return
@@ -92,9 +60,11 @@ func printNodes(e *env, lines []nodeLine) {
 	t := table{columns: []column{
 		{title: "NODE"},
 		{title: "STATE"},
+		{title: "LABELS"},
 		{title: "JOBS", right: true},
 		{title: "WORKERS", right: true},
 		{title: "CONFIG"},
+		{title: "CLOCK"},
 		{title: "VERSION"},
 		{title: "STARTED"},
 		{title: "HEARD OF"},
@@ -112,11 +82,24 @@ func printNodes(e *env, lines []nodeLine) {
 			config = cell{n.Config + " differs", red}
 			differs++
 		}
-		t.row(cell{n.Name, plain}, state, cell{strconv.Itoa(n.Jobs), plain}, cell{strconv.Itoa(n.Workers), plain}, config,
+		clock := cell{"right", faint}
+		if n.ClockWrong() {
+			clock = cell{clockOffset(n.Clock), red}
+		}
+		t.row(cell{n.Name, plain}, state, cell{strings.Join(n.Labels, ", "), plain}, cell{strconv.Itoa(n.Jobs), plain}, cell{strconv.Itoa(n.Workers), plain}, config, clock,
 			cell{n.Version, plain}, cell{age(e.now(), n.StartedAt.Time), faint}, cell{age(e.now(), n.BeatAt.Time), faint})
 	}
 	t.write(e.stdout, e.out)
 	if differs > 0 {
 		e.say("%s: what a job does depends on where it runs", count(differs, "node has another configuration than the leader", "nodes have other configurations than the leader"))
 	}
+}
+
+// clockOffset says how far a clock is off.
+func clockOffset(seconds float64) string {
+	d := time.Duration(seconds * float64(time.Second)).Round(time.Second)
+	if d < 0 {
+		return (-d).String() + " behind"
+	}
+	return d.String() + " ahead"
 }

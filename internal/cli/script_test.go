@@ -176,6 +176,8 @@ type backend struct{ *sqlite.Store }
 
 func (b backend) Output(string) ([]byte, bool) { return nil, false }
 func (b backend) Hooks() []admin.HookInfo      { return nil }
+
+func (b backend) Nodes(context.Context, bool) ([]store.Node, error) { return nil, nil }
 func (b backend) Status() admin.Status {
 	return admin.Status{Version: "v1.2.3", PID: 7, StartedAt: admin.Time{Time: time.Now()}, Config: admin.ConfigStatus{Digest: "0123456789ab", LastReloadOK: true}, Hooks: 2}
 }

@@ -101,7 +101,9 @@ func (s stored) Job(ctx context.Context, id string) (admin.JobDetail, error) {
 	if err != nil {
 		return admin.JobDetail{}, err
 	}
-	return admin.NewJobDetail(&j, attempts, followUps), nil
+	detail := admin.NewJobDetail(&j, attempts, followUps)
+	detail.Shares, err = admin.Shares(ctx, s.reader, &j)
+	return detail, err
 }
 
 func (s stored) Output(ctx context.Context, id string, attempt int) (admin.Output, error) {

@@ -14,6 +14,7 @@ import (
 	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/series"
 	"github.com/tenterhook/tenterhook/internal/store"
+	"github.com/tenterhook/tenterhook/internal/store/postgres"
 )
 
 // backend is the daemon as the admin side sees it.
@@ -38,6 +39,13 @@ func (b backend) Attempts(ctx context.Context, id string) ([]job.Attempt, error)
 }
 
 func (b backend) Counts(context.Context) (map[job.State]int, error) { return b.d.pool.Counts(), nil }
+
+func (b backend) Nodes(ctx context.Context, all bool) ([]store.Node, error) {
+	if db, ok := b.d.store.(*postgres.Store); ok {
+		return db.Nodes(ctx, all)
+	}
+	return nil, nil
+}
 
 func (b backend) Ready(ctx context.Context) error { return b.d.store.Ready(ctx) }
 
@@ -150,7 +158,7 @@ func (b backend) Hooks() []admin.HookInfo {
 			}
 			info.Rules = append(info.Rules, admin.RuleInfo{
 				Name: r.Name, Match: r.Match, Action: r.Action.Kind(), Timeout: r.Action.Timeout().Seconds(),
-				Attempts: r.Retry.Attempts, Concurrency: limit,
+				Attempts: r.Retry.Attempts, Concurrency: limit, On: r.On.String(),
 				Paused: paused("") || paused(r.Name),
 			})
 		}
@@ -174,7 +182,7 @@ func (b backend) Status() admin.Status {
 		Secrets: secrets, Paused: d.paused.list(), Traffic: d.metrics.traffic.status(),
 		Version: d.options.Version, PID: os.Getpid(), StartedAt: admin.Time{Time: d.started},
 		LastRunAt: admin.Time{Time: d.heard.lastRun()}, Gaps: d.heard.status(), Expected: d.silence.status(time.Now()),
-		Listen: []string{d.Addr().String()}, Store: d.booted.Store, Hooks: len(running.Hooks.Hooks()), Workers: d.booted.Workers,
+		Listen: []string{d.Addr().String()}, Store: d.booted.Store, Node: d.booted.Node.Name, Fleet: d.fleet() != nil, Hooks: len(running.Hooks.Hooks()), Workers: d.booted.Workers,
 		Config: admin.ConfigStatus{
 			Files: running.File.Files, Digest: running.File.Digest, LastReloadAt: admin.Time{Time: last.At},
 			LoadedAt: admin.Time{Time: running.Loaded}, LastReloadOK: last.OK,

@@ -148,7 +148,7 @@ func (d *Daemon) setup(ctx context.Context) error {
 		return err
 	}
 	d.ingress = ingress.New(ingress.Options{
-		Hooks: d.hooks, Store: watched{d.store, d.feed, d.silence}, Rejects: d.rejects, Await: awaiter{d.pool}, Full: d.pool.Full,
+		Hooks: d.hooks, Store: watched{d.store, d.feed, d.silence}, Rejects: d.rejects, Await: awaiter{d.pool}, Full: d.pool.Full, Spread: d.pool.Spread,
 		Proxies: d.booted.Server.Proxies, Log: d.log, Observe: d.metrics, Trace: d.trace, Panicked: d.metrics.panicked("delivery"),
 	})
 	if err := d.readPauses(ctx); err != nil {
@@ -190,7 +190,7 @@ func (d *Daemon) openStore(ctx context.Context) error {
 	if db, ok := s.(*postgres.Store); ok {
 		d.pool = d.newFleet(db, o)
 	} else {
-		d.pool = alone{worker.New(o)}
+		d.pool = alone{worker.New(o), o.Node}
 	}
 	return nil
 }

@@ -69,7 +69,7 @@ func newMetrics(d *Daemon) *metrics {
 	})
 	build.Set(1)
 	m.registry.MustRegister(m.deliveries, m.ack, m.refused, m.jobs, m.jobSeconds, m.panics, m.reloadOK, m.reloadAt, m.secretAt, build,
-		queueCollector{d}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		queueCollector{d}, fleetCollector{d}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 

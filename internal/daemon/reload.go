@@ -94,6 +94,7 @@ func (d *Daemon) reload(ctx context.Context, trigger string) admin.ReloadResult 
 		result.Digest = next.File.Digest
 		crashpoint.Reach(crashpoint.ReloadValidated)
 		d.config.Store(next)
+		d.pool.Move()
 		crashpoint.Reach(crashpoint.ReloadSwapped)
 		d.keepSeries()
 		d.keepLastGood()

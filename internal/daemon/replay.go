@@ -50,19 +50,21 @@ func (d *Daemon) planAnew(ctx context.Context, delivery *job.Delivery, how anew)
 	if err != nil {
 		return nil, err
 	}
-	jobs = slices.DeleteFunc(jobs, func(j job.Job) bool { return !how.wants(&j, newest(before, j.Rule)) })
+	jobs = d.pool.Spread(jobs)
+	jobs = slices.DeleteFunc(jobs, func(j job.Job) bool { return !how.wants(&j, newest(before, &j)) })
 	for i := range jobs {
-		if last := newest(before, jobs[i].Rule); last != nil {
+		if last := newest(before, &jobs[i]); last != nil {
 			jobs[i].ReplayOf = last.ID
 		}
 	}
 	return jobs, nil
 }
 
-// newest is the last job of a rule, nil when it has none.
-func newest(newestFirst []job.Job, rule string) *job.Job {
+// newest is the last job of the rule that j is a job of, and of its node if it is for one; nil when
+// there is none.
+func newest(newestFirst []job.Job, j *job.Job) *job.Job {
 	for i := range newestFirst {
-		if newestFirst[i].Rule == rule {
+		if last := &newestFirst[i]; last.Rule == j.Rule && (j.Target == "" || last.Target == "" || last.Target == j.Target) {
 			return &newestFirst[i]
 		}
 	}

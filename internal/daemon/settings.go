@@ -171,6 +171,8 @@ func compile(file *config.File, exposed bool, d *config.Diagnostics) *Config {
 		Mask:     file.Mask(),
 		Defaults: spec.Defaults,
 		Public:   c.Settings.Server.PublicURL != "",
+		Fleet:    len(c.Settings.Database.Reveal()) > 0,
+		Labels:   c.Settings.Node.Labels,
 	}, d)
 	c.readTests(spec, file, d)
 	c.Plan = planGate(spec.Reload, d)
@@ -397,7 +399,7 @@ func (s Settings) needRestart(next Settings) []string {
 	add("admin.hosts", !slices.Equal(s.Admin.Hosts, next.Admin.Hosts))
 	add("store.url", s.Store != next.Store || string(s.Database.Reveal()) != string(next.Database.Reveal()))
 	add("store.retention", s.Retention != next.Retention)
-	add("node", s.Node != next.Node)
+	add("node", !s.Node.same(next.Node))
 	add("workers", s.Workers != next.Workers)
 	return names
 }

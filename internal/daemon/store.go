@@ -43,6 +43,10 @@ type runner interface {
 	// Committed is told by the store of jobs that wait now, or that it ended.
 	Committed(jobs []job.Job)
 	Cancel(ctx context.Context, id, reason string) error
+	// Spread makes of new jobs of rules that run on each node one for each.
+	Spread(jobs []job.Job) []job.Job
+	// Move is told that the rules in force are others.
+	Move()
 	// SetPaused is told what is paused; TellPaused lets other nodes ask.
 	SetPaused(pauses []job.Pause)
 	TellPaused()
@@ -60,12 +64,18 @@ type runner interface {
 }
 
 // alone is the pool of the one daemon on a store.
-type alone struct{ *worker.Pool }
+type alone struct {
+	*worker.Pool
+	node string
+}
 
 func (a alone) Committed(jobs []job.Job) { a.Add(jobs) }
-func (alone) TellPaused()                {}
-func (alone) Leads() bool                { return true }
-func (alone) Broken() <-chan error       { return nil }
+func (a alone) Spread(jobs []job.Job) []job.Job {
+	return job.Spread(jobs, func(string) []string { return []string{a.node} }) // a label that it has not is refused at load
+}
+func (alone) TellPaused()          {}
+func (alone) Leads() bool          { return true }
+func (alone) Broken() <-chan error { return nil }
 
 // newFleet makes this daemon one of many on a database.
 func (d *Daemon) newFleet(db *postgres.Store, o worker.Options) *fleet.Fleet {
@@ -73,8 +83,27 @@ func (d *Daemon) newFleet(db *postgres.Store, o worker.Options) *fleet.Fleet {
 	return fleet.New(fleet.Options{
 		Store: db, Worker: o, Log: d.log,
 		Watch:   func(led *postgres.Led) worker.Store { return watched{opened: led, feed: d.feed} },
-		Node:    postgres.Node{Name: d.booted.Node.Name, Workers: o.Workers, Lease: d.booted.Node.Lease, Version: d.options.Version},
+		Node:    postgres.Node{Name: d.booted.Node.Name, Labels: d.booted.Node.Labels, Workers: o.Workers, Lease: d.booted.Node.Lease, Version: d.options.Version},
 		Digest:  func() string { return d.config.Load().File.Digest },
+		Every:   d.every,
 		OnPause: d.pausesChanged,
 	})
+}
+
+// fleet is the daemons of which this is one, nil when it is alone.
+func (d *Daemon) fleet() *fleet.Fleet {
+	f, _ := d.pool.(*fleet.Fleet)
+	return f
+}
+
+// every are the rules in force that run on each node with a label.
+func (d *Daemon) every() (all []fleet.Every) {
+	for _, h := range d.hooks().Hooks() {
+		for _, r := range h.Rules {
+			if r.On.Every && r.Controls() != nil {
+				all = append(all, fleet.Every{Hook: h.Name, Rule: r.Name, Label: r.On.Label, Within: r.Controls().StartWithin, Controls: r.Controls()})
+			}
+		}
+	}
+	return all
 }

@@ -51,6 +51,8 @@ type Options struct {
 	Node   postgres.Node   // Name, Labels, Workers, Lease and Version count
 	Log    *slog.Logger
 	Digest func() string // of the configuration in force
+	// Every are the rules in force that run on each node with a label.
+	Every func() []Every
 	// OnPause is called when another node changed what is paused.
 	OnPause func(context.Context)
 	// Watch may put something around the store of the leader.
@@ -67,11 +69,13 @@ type Fleet struct {
 	teller *teller
 	broken chan error
 
-	id     atomic.Int64 // this life of the node
-	began  time.Time
-	beaten atomic.Int64 // how long after began the last beat that was heard was sent
-	leader atomic.Pointer[leader]
-	counts atomic.Pointer[map[job.State]int] // as the store had them a moment ago
+	id         atomic.Int64 // this life of the node
+	began      time.Time
+	clockWrong bool         // of live alone
+	beaten     atomic.Int64 // how long after began the last beat that was heard was sent
+	leader     atomic.Pointer[leader]
+	counts     atomic.Pointer[map[job.State]int] // as the store had them a moment ago
+	nodes      atomic.Pointer[[]postgres.Node]   // the same
 
 	tickets chan struct{} // capacity 1: perhaps there are other tickets
 	nudge   chan struct{} // capacity 1: perhaps nobody leads
@@ -84,9 +88,6 @@ type Fleet struct {
 	over     []int64            // Seqs of jobs that are over here
 	freed    chan struct{}      // capacity 1: released has some
 }
-
-// taken is what was done about a ticket.
-type taken struct{ cancelled, overtaken bool }
 
 // New makes a Fleet. It starts nothing.
 func New(o Options) *Fleet {
@@ -143,68 +144,10 @@ func (f *Fleet) Recover(ctx context.Context) (worker.Report, error) {
 		return report, err
 	}
 	f.counts.Store(&counts)
+	f.lookAround(ctx)
 	report.Waiting = counts[job.Queued] + counts[job.Scheduled]
 	return report, f.register(ctx)
 }
-
-// alone makes sure that no other daemon lives that has this node's name: one that is up must not
-// beat while it is watched.
-func (f *Fleet) alone(ctx context.Context) error {
-	before, err := f.beating(ctx)
-	if err != nil || len(before) == 0 {
-		return err
-	}
-	f.o.Log.Info("an earlier life of this node did not end cleanly, making sure that it has ended", "node", f.o.Node.Name)
-	var longest time.Duration
-	for _, n := range before {
-		longest = max(longest, n.Lease/beats*3/2)
-	}
-	pause(ctx, longest)
-	after, err := f.beating(ctx)
-	if err != nil {
-		return err
-	}
-	for id, n := range after {
-		if n.Beat != before[id].Beat {
-			return fmt.Errorf("node %q: %w: give each its own node.name", n.Name, postgres.ErrReplaced)
-		}
-	}
-	return ctx.Err()
-}
-
-// beating returns the lives of this node's name that have not ended, by id.
-func (f *Fleet) beating(ctx context.Context) (map[int64]postgres.Node, error) {
-	nodes, err := f.o.Store.Nodes(ctx, false)
-	out := map[int64]postgres.Node{}
-	for _, n := range nodes {
-		if n.Name == f.o.Node.Name && (n.State == "up" || n.State == "draining") {
-			out[n.ID] = n
-		}
-	}
-	return out, err
-}
-
-func (f *Fleet) register(ctx context.Context) error {
-	n := f.o.Node
-	n.Config = f.o.Digest()
-	sent := time.Since(f.began)
-	id, err := f.o.Store.Register(ctx, n)
-	if err != nil {
-		return err
-	}
-	f.o.Store.ActAs(id)
-	f.id.Store(id)
-	f.beaten.Store(int64(sent))
-	f.teller.tell(postgres.Note{Kind: postgres.NoteNodes})
-	f.o.Log.Info("node is known", "node", n.Name, "id", id, "lease", n.Lease.String())
-	return nil
-}
-
-// silent is for how long nobody may have heard of this node.
-func (f *Fleet) silent() time.Duration { return time.Since(f.began) - time.Duration(f.beaten.Load()) }
-
-// holds reports whether nobody can have taken this node's jobs over yet.
-func (f *Fleet) holds() bool { return f.silent() < f.o.Node.Lease*2/3 }
 
 // Run runs jobs until fetch ends, and returns once the end of everything that runs here has been
 // recorded. When work ends, what runs is ended.
@@ -294,234 +237,6 @@ func pause(ctx context.Context, d time.Duration) {
 	select {
 	case <-timer.C:
 	case <-ctx.Done():
-	}
-}
-
-// takeTickets runs what this node was given, until ctx ends; nothing new once fetch has ended.
-func (f *Fleet) takeTickets(ctx, fetch context.Context) {
-	look := time.NewTicker(f.o.Node.Lease / beats)
-	defer look.Stop()
-	for {
-		select {
-		case <-f.tickets:
-		case <-look.C:
-		case <-ctx.Done():
-			return
-		}
-		tickets, err := f.o.Store.Tickets(ctx, f.id.Load())
-		if err != nil {
-			f.o.Log.Debug("read tickets", "error", err)
-			continue
-		}
-		f.take(ctx, fetch, tickets)
-	}
-}
-
-func (f *Fleet) take(ctx, fetch context.Context, tickets []postgres.Ticket) {
-	still := map[int64]bool{}
-	for _, t := range tickets {
-		still[t.ID] = true
-		f.mu.Lock()
-		known := f.seen[t.ID]
-		f.mu.Unlock()
-		switch {
-		case known == nil && fetch.Err() != nil:
-			continue // it goes back when this node leaves
-		case known == nil:
-			known = &taken{}
-			f.mu.Lock()
-			f.seen[t.ID] = known
-			f.held[t.Job.ID] = append(f.held[t.Job.ID], t.ID)
-			f.mu.Unlock()
-			f.pool.Take(t.Job)
-		case !f.pool.Knows(t.Job.ID):
-			f.mu.Lock()
-			f.released = append(f.released, t.ID) // it was dropped
-			f.mu.Unlock()
-			poke(f.freed)
-		}
-		if t.Cancel != "" && !known.cancelled {
-			known.cancelled = true
-			_ = f.pool.Cancel(ctx, t.Job.ID, t.Cancel) // one that is over is as good
-		}
-		if t.Overtaken != "" && !known.overtaken {
-			known.overtaken = true
-			f.pool.Overtake(ctx, t.Job.ID, t.Overtaken)
-		}
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for id := range f.seen {
-		if !still[id] {
-			delete(f.seen, id)
-		}
-	}
-}
-
-// release is told by the pool of a job that is over here.
-func (f *Fleet) release(j job.Job) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if tickets := f.held[j.ID]; len(tickets) > 1 {
-		f.released, f.held[j.ID] = append(f.released, tickets[0]), tickets[1:]
-	} else if len(tickets) == 1 {
-		f.released = append(f.released, tickets[0])
-		delete(f.held, j.ID)
-	}
-	if j.Seq != 0 {
-		f.over = append(f.over, j.Seq)
-	}
-	poke(f.freed)
-}
-
-// giveBack gives tickets back that are left, and tells the leader, until ctx ends.
-func (f *Fleet) giveBack(ctx context.Context) {
-	for {
-		select {
-		case <-f.freed:
-			f.giveBackAll()
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-func (f *Fleet) giveBackAll() {
-	f.mu.Lock()
-	released, over := f.released, f.over
-	f.released, f.over = nil, nil
-	f.mu.Unlock()
-	if len(over) > 0 {
-		// The leader hears at once of those whose tickets went with their ends, and looks itself.
-		f.teller.tell(postgres.Note{Kind: postgres.NoteReleased, IDs: over})
-	}
-	if len(released) == 0 {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), f.o.Node.Lease)
-	defer cancel()
-	left, err := f.o.Store.Release(ctx, released)
-	if err != nil {
-		f.o.Log.Debug("give tickets back", "error", err) // they go when this life ends
-	}
-	if len(left) > 0 {
-		f.teller.tell(postgres.Note{Kind: postgres.NoteReleased, IDs: left})
-	}
-}
-
-// live says that the node lives, and leads when nobody does, until ctx ends.
-func (f *Fleet) live(ctx, fetch context.Context) {
-	var leading sync.WaitGroup
-	defer leading.Wait()
-	w := newWatch(f.o.Node.Lease)
-	tick := time.NewTicker(f.o.Node.Lease / beats)
-	defer tick.Stop()
-	for {
-		f.beat(ctx, fetch)
-		if f.leader.Load() == nil && fetch.Err() == nil {
-			f.stand(ctx, fetch, w, &leading)
-		}
-		if counts, err := f.o.Store.Counts(ctx); err == nil {
-			f.counts.Store(&counts)
-		}
-		select {
-		case <-tick.C:
-		case <-f.nudge:
-		case <-f.pauses:
-			f.o.OnPause(ctx)
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-func (f *Fleet) beat(ctx, fetch context.Context) {
-	state := "up"
-	if fetch.Err() != nil {
-		state = "draining"
-	}
-	sent := time.Since(f.began)
-	switch err := f.o.Store.Beat(ctx, f.id.Load(), state, f.o.Digest()); {
-	case err == nil:
-		f.beaten.Store(int64(sent))
-	case errors.Is(err, postgres.ErrGone):
-		f.o.Log.Warn("this node was silent for too long, its jobs were taken over", "node", f.o.Node.Name)
-		f.pool.Abandon()
-		if fetch.Err() == nil {
-			if err := f.register(ctx); err != nil {
-				f.o.Log.Warn("register anew", "error", err)
-			}
-		}
-	case errors.Is(err, postgres.ErrReplaced):
-		f.pool.Abandon()
-		select {
-		case f.broken <- fmt.Errorf("node %q: %w: give each its own node.name", f.o.Node.Name, err):
-		default:
-		}
-	default:
-		f.o.Log.Debug("beat", "error", err)
-	}
-}
-
-// stand makes this node lead when nobody does.
-func (f *Fleet) stand(ctx, fetch context.Context, w *watch, leading *sync.WaitGroup) {
-	before, err := f.o.Store.Leader(ctx)
-	if err != nil || !w.vacant(before) {
-		return
-	}
-	term, err := f.o.Store.Claim(ctx, before, f.id.Load())
-	if err != nil {
-		f.o.Log.Debug("not leading", "error", err)
-		return
-	}
-	l := newLeader(f, term)
-	f.leader.Store(l)
-	leading.Go(func() {
-		l.run(fetch)
-		f.leader.CompareAndSwap(l, nil)
-	})
-}
-
-// watch counts the silence of the leader.
-type watch struct {
-	lease  time.Duration
-	last   postgres.Lead
-	at     time.Time
-	silent time.Duration
-}
-
-func newWatch(lease time.Duration) *watch { return &watch{lease: lease, at: time.Now()} }
-
-// vacant reports whether nobody leads: nobody says so, or whoever does was silent for a lease.
-func (w *watch) vacant(now postgres.Lead) bool {
-	passed := min(time.Since(w.at), 2*w.lease/beats) // a question that took longer was an outage, or this node stood still
-	w.at = time.Now()
-	if now != w.last {
-		w.last, w.silent = now, 0
-	} else {
-		w.silent += passed
-	}
-	return now.Holder == 0 || w.silent >= w.lease
-}
-
-// watchSilence ends what runs here when the database cannot be reached for so long that others may
-// take it over.
-func (f *Fleet) watchSilence(ctx context.Context) {
-	tick := time.NewTicker(f.o.Node.Lease / 20)
-	defer tick.Stop()
-	var abandoned bool
-	for {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-		if late := f.silent() > f.o.Node.Lease*9/10; late != abandoned {
-			if abandoned = late; late {
-				f.o.Log.Warn("the database was not reached for almost the lease, ending what runs", "lease", f.o.Node.Lease.String())
-				f.pool.Abandon()
-			}
-		}
 	}
 }
 

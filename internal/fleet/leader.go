@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/tenterhook/tenterhook/internal/job"
-	"github.com/tenterhook/tenterhook/internal/store"
 	"github.com/tenterhook/tenterhook/internal/store/postgres"
 	"github.com/tenterhook/tenterhook/internal/worker"
 )
@@ -30,18 +29,7 @@ type leader struct {
 	room    chan struct{}    // closed and made anew when a place may have become free
 	carried map[int64]*load  // by Seq
 	adopted map[string]int64 // jobs that had a ticket when the term began, and its node
-}
-
-// member is a node as the leader sees it.
-type member struct {
-	postgres.Node
-	inUse  int
-	silent time.Duration
-}
-
-// load is a job that was given to a node.
-type load struct {
-	poke chan struct{} // capacity 1: its ticket may be gone
+	lacks   lacks            // of housekeep alone
 }
 
 func newLeader(f *Fleet, term int64) *leader {
@@ -169,6 +157,8 @@ func (l *leader) housekeep(ctx context.Context) {
 			l.f.o.Log.Debug("look at the nodes", "error", err)
 		}
 		l.pokeAll()
+		l.pool.Stranded(ctx, l.Exists, mostStranded)
+		l.spread(ctx, round)
 		if round%beats == 0 {
 			poke(l.look)
 		}
@@ -183,80 +173,6 @@ func (l *leader) housekeep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-	}
-}
-
-// refresh looks at the nodes and takes over those that were silent for their lease, or that are
-// gone and left tickets.
-func (l *leader) refresh(ctx context.Context, passed time.Duration) error {
-	now, err := l.f.o.Store.Nodes(ctx, false)
-	if err != nil {
-		return err
-	}
-	var gone []postgres.Node
-	l.mu.Lock()
-	seen := map[int64]bool{}
-	for _, n := range now {
-		m := l.nodes[n.ID]
-		switch {
-		case m == nil:
-			m = &member{}
-			l.nodes[n.ID] = m
-		case m.Beat == n.Beat:
-			m.silent += passed
-		default:
-			m.silent = 0
-		}
-		m.Node = n
-		seen[n.ID] = true
-		if m.silent >= n.Lease || n.State != "up" && n.State != "draining" && n.Tickets > 0 {
-			gone = append(gone, n)
-		}
-	}
-	for id, m := range l.nodes {
-		if !seen[id] && m.inUse == 0 {
-			delete(l.nodes, id)
-		} else if !seen[id] {
-			m.State = "left"
-		}
-	}
-	l.mu.Unlock()
-	for _, n := range gone {
-		l.takeOver(ctx, n)
-	}
-	l.wake()
-	return nil
-}
-
-func (l *leader) takeOver(ctx context.Context, n postgres.Node) {
-	did, err := l.f.o.Store.TakeOver(ctx, l.term, n.ID, n.Beat)
-	if err != nil || !did {
-		l.f.o.Log.Debug("node not taken over", "node", n.Name, "error", err)
-		return
-	}
-	l.f.o.Log.Warn("node taken over", "node", n.Name, "id", n.ID, "state", n.State, "jobs", n.Tickets)
-	l.mu.Lock()
-	if m := l.nodes[n.ID]; m != nil {
-		m.State = "silent"
-	}
-	l.mu.Unlock()
-	l.pokeAll()
-}
-
-// wake lets Reserve look again.
-func (l *leader) wake() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	close(l.room)
-	l.room = make(chan struct{})
-}
-
-// pokeAll lets every job that is out be looked at.
-func (l *leader) pokeAll() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, one := range l.carried {
-		poke(one.poke)
 	}
 }
 
@@ -349,151 +265,4 @@ func (l *leader) lookForJobs(ctx context.Context) error {
 		}
 		return true
 	})
-}
-
-// place is one that a job can run in, on some node.
-type place struct {
-	l    *leader
-	node int64
-}
-
-// Free implements worker.Place.
-func (p *place) Free() {
-	p.l.mu.Lock()
-	if m := p.l.nodes[p.node]; m != nil {
-		m.inUse--
-	}
-	p.l.mu.Unlock()
-	p.l.wake()
-}
-
-// move makes it a place of another node.
-func (p *place) move(node int64) {
-	p.l.mu.Lock()
-	defer p.l.mu.Unlock()
-	if m := p.l.nodes[p.node]; m != nil {
-		m.inUse--
-	}
-	p.node = node
-	if m := p.l.nodes[node]; m != nil {
-		m.inUse++
-	}
-}
-
-// Reserve implements worker.Hands: a place on the node that has the most room.
-func (l *leader) Reserve(ctx context.Context) (worker.Place, bool) {
-	for {
-		l.mu.Lock()
-		var best *member
-		for _, m := range l.nodes {
-			free := m.Workers - m.inUse
-			if m.State != "up" || free <= 0 || m.silent > m.Lease/2 {
-				continue
-			}
-			if best == nil || free*best.Workers > (best.Workers-best.inUse)*m.Workers {
-				best = m
-			}
-		}
-		if best != nil {
-			best.inUse++
-			l.mu.Unlock()
-			return &place{l, best.ID}, ctx.Err() == nil
-		}
-		room := l.room
-		l.mu.Unlock()
-		select {
-		case <-room:
-		case <-ctx.Done():
-			return nil, false
-		}
-	}
-}
-
-// Carry implements worker.Hands: it gives the job to the place's node and waits until its ticket
-// is gone.
-func (l *leader) Carry(ctx context.Context, in worker.Place, c worker.Carried) *job.Waiting {
-	j, p := c.Job(), in.(*place)
-	one := &load{poke: make(chan struct{}, 1)}
-	l.mu.Lock()
-	had := l.adopted[j.ID]
-	delete(l.adopted, j.ID)
-	l.carried[j.Seq] = one
-	l.mu.Unlock()
-	defer func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		delete(l.carried, j.Seq)
-	}()
-	if had != 0 {
-		p.move(had)
-		poke(one.poke)
-	} else if !l.assign(ctx, p.node, &j, one) {
-		return l.pool.Waits(&j)
-	}
-	return l.await(ctx, one, c)
-}
-
-// assign writes the ticket. It is false when ctx ended before.
-func (l *leader) assign(ctx context.Context, node int64, j *job.Job, one *load) bool {
-	for ctx.Err() == nil {
-		given, err := l.f.o.Store.Assign(ctx, l.term, j.ID, node)
-		switch {
-		case err == nil && !given: // the job or the node is not what it was
-			poke(one.poke)
-			return true
-		case err == nil:
-			l.f.teller.tell(postgres.Note{Kind: postgres.NoteTickets, IDs: []int64{node}})
-			return true
-		case errors.Is(err, postgres.ErrDeposed):
-			l.end()
-			return false
-		}
-		pause(ctx, 100*time.Millisecond)
-	}
-	return false
-}
-
-// await waits until a job has no ticket and says how it waits on.
-func (l *leader) await(ctx context.Context, one *load, c worker.Carried) *job.Waiting {
-	j := c.Job()
-	ended := c.Ended()
-	for {
-		select {
-		case <-one.poke:
-		case <-ended:
-			ended = nil
-			l.overtake(ctx, &j, c.Overtaker())
-			continue
-		case <-ctx.Done():
-			return l.pool.Waits(&j)
-		}
-		now, held, err := l.f.o.Store.Held(ctx, j.ID)
-		switch {
-		case errors.Is(err, store.ErrNotFound):
-			return nil
-		case err != nil:
-			pause(ctx, 100*time.Millisecond)
-			poke(one.poke)
-		case held:
-		case now.State.Terminal():
-			return nil
-		case now.State == job.Running && now.Ending == "":
-			return l.pool.CutOff(ctx, now)
-		default:
-			return l.pool.Waits(&now)
-		}
-	}
-}
-
-// overtake tells the node of a job that it has to end it for another one.
-func (l *leader) overtake(ctx context.Context, j *job.Job, by string) {
-	if by == "" {
-		return
-	}
-	node, err := l.f.o.Store.Overtaken(ctx, j.ID, by)
-	if err == nil {
-		l.f.teller.tell(postgres.Note{Kind: postgres.NoteTickets, IDs: []int64{node}})
-	} else if !errors.Is(err, store.ErrFenced) {
-		l.f.o.Log.Warn("end a job for a newer one", "job", j.ID, "error", err)
-	}
 }

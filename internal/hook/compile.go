@@ -22,6 +22,8 @@ type Context struct {
 	Public   bool     // where senders reach the listener is known
 	Mask     []string // values that are never shown
 	Defaults config.Node
+	Fleet    bool     // other nodes can be on the store
+	Labels   []string // of this node
 
 	// Of Mask, once for all hooks: each could have a secret of its own.
 	masks   *action.Masks

@@ -21,6 +21,7 @@ type flowSpec struct {
 	Sequence    *sequenceSpec    `yaml:"sequence" doc:"A job older than one that has started for its key ends as stale."`
 	Once        config.Node      `yaml:"once" doc:"A key, or {key, window}: at most one job of it succeeds."`
 	StartWithin *time.Duration   `yaml:"start_within" doc:"A job that cannot start within this time ends as expired."`
+	On          config.Node      `yaml:"on" doc:"Where the job runs among several nodes on one store: any, {label: web} for one that has a label, {every: web} for each that has it." default:"any"`
 	Priority    config.Text      `yaml:"priority" doc:"An expression: seconds of head start, -600 to 600." default:"0"`
 }
 
@@ -72,7 +73,7 @@ type flow struct {
 	r     *Rule
 }
 
-func compileFlow(r *Rule, spec *flowSpec, node config.Node, scope expression.Scope, d *config.Diagnostics) {
+func compileFlow(r *Rule, spec *flowSpec, node config.Node, scope expression.Scope, c Context, d *config.Diagnostics) {
 	f := flow{node, scope, d, r}
 	f.concurrency(spec.Concurrency)
 	f.once(spec.Once)
@@ -91,6 +92,7 @@ func compileFlow(r *Rule, spec *flowSpec, node config.Node, scope expression.Sco
 			f.d.Errorf(spec.Priority, "priority is between %d and %d seconds, found %s", -job.MaxPriority, job.MaxPriority, spec.Priority.Value)
 		}
 	}
+	f.on(spec.On, c)
 	f.contradictions(spec)
 }
 

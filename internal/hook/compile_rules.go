@@ -86,7 +86,7 @@ var defaultKeys = slices.Concat([]string{"timeout"}, commandOnly, ruleOnly)
 var commandOnly = []string{"grace", "shell", "env", "dir", "user", "umask", "no_new_privs", "sandbox", "limits"}
 
 // ruleOnly are the defaults that an action which follows a job does not have.
-var ruleOnly = []string{"retry", "on_interrupt", "start_within", "priority", "concurrency", "on_success", "on_failure", "on_cancel"}
+var ruleOnly = []string{"retry", "on_interrupt", "start_within", "priority", "concurrency", "on", "on_success", "on_failure", "on_cancel"}
 
 // checkDefaults refuses keys in defaults: that no rule could take from it.
 func checkDefaults(defaults config.Node, d *config.Diagnostics) {
@@ -130,10 +130,14 @@ func compileRule(h *Hook, name string, m *config.Map, node config.Node, scope ex
 	} else if !node.Find("match").IsZero() {
 		d.Errorf(node.Find("match"), "match is empty").Hint("leave match out to take every delivery")
 	}
-	compileFlow(r, &flow, node, scope, d)
+	compileFlow(r, &flow, node, scope, c, d)
 	compileAfter(r, &after, node, scope, c, d)
 	if r.Action == nil {
 		return nil
+	}
+	if c.Fleet && r.Action.Survives() {
+		d.Errorf(node.Find("survive"), "survive: true is for one daemon on a file: when a node is gone, others take its jobs over and cannot know what lives on there").
+			Hint("leave survive out, or use store: {url: sqlite:tenterhook.db}")
 	}
 	r.Retry = compileRetry(spec.Retry, node.Find("retry"), r.Action.Retry(), d)
 	r.OnInterrupt = compileOnInterrupt(spec.OnInterrupt, r.Retry, d)

@@ -45,6 +45,7 @@ type RuleExplanation struct {
 	Action         map[string]any  `json:"action"`
 	ConcurrencyKey string          `json:"concurrency_key"`
 	Lane           *Lane           `json:"lane,omitempty"` // that a job would wait in
+	On             string          `json:"on,omitempty"`   // where among several nodes, in words; "" is any node
 	Keys           *job.Keys       `json:"keys,omitempty"` // of its other flow controls
 }
 
@@ -202,6 +203,9 @@ func (r *Rule) conclude(in *expression.Input, made *decision, delivery, event st
 	e := RuleExplanation{Rule: r.Name, Verdict: made.verdict, Match: r.shownMatch, ConcurrencyKey: made.lane, Values: []job.RuleValue{}}
 	if c := r.Concurrency; c != nil && made.verdict == job.Match {
 		e.Lane = &Lane{made.lane, c.Limit, c.Overflow, c.MaxPending}
+	}
+	if r.On != (On{}) {
+		e.On = r.On.String()
 	}
 	if made.keys != (job.Keys{}) {
 		e.Keys = &made.keys

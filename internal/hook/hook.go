@@ -157,6 +157,7 @@ type Rule struct {
 	Retry       job.RetryPolicy
 	OnInterrupt string // fail or retry
 	Concurrency *Concurrency
+	On          On
 	Match       string // as written, for people; "" is always
 
 	match      *expression.Program // nil: always

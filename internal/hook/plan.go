@@ -145,7 +145,16 @@ func (r *Rule) newJob(d *job.Delivery, lane string, keys job.Keys) job.Job {
 		ConcurrencyKey: strings.Clone(lane),
 		Keys:           keys.Clone(),
 		Controls:       r.Controls(),
+		Every:          r.every(),
 	}
+}
+
+// every is the label of the nodes that each get a job, "" when there is one job.
+func (r *Rule) every() string {
+	if !r.On.Every {
+		return ""
+	}
+	return r.On.Label
 }
 
 // Controls returns the rule's flow controls apart from its lane, nil when it has none.
@@ -162,6 +171,7 @@ func (r *Rule) Lane(j *job.Job) job.Lane {
 	if c := r.Concurrency; c != nil && j.ConcurrencyKey != "" {
 		l.Key, l.Limit, l.Pending, l.Overflow = j.ConcurrencyKey, c.Limit, c.MaxPending, c.Overflow
 	}
+	r.place(&l, j)
 	return l
 }
 

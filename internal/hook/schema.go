@@ -54,6 +54,7 @@ func ruleSchema() *config.Schema {
 	flow.Key("concurrency").Set("overflow", config.Words(overflows...))
 	flow.Key("debounce").Set("keep", config.Words(keeps...))
 	flow.Set("once", &config.Schema{AnyOf: []*config.Schema{config.TextSchema(), config.SchemaOf(onceSpec{})}})
+	flow.Set("on", &config.Schema{AnyOf: []*config.Schema{{Const: "any"}, config.SchemaOf(onSpec{})}})
 	after := config.SchemaOf(afterSpec{}).Set("on_success", list()).Set("on_failure", list()).Set("on_cancel", list())
 	return config.SchemaOf(ruleSpec{}).And(action.Schema(), flow, after)
 }

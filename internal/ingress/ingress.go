@@ -55,7 +55,8 @@ type Options struct {
 	Hooks   func() *hook.Set // the set in force; called once a request
 	Store   Accepter
 	Await   Awaiter
-	Full    func() bool // no room for further jobs
+	Full    func() bool               // no room for further jobs
+	Spread  func([]job.Job) []job.Job // makes of jobs that each of several nodes runs one for each; nil: there are none
 	Proxies []netip.Prefix
 	Log     *slog.Logger
 	Observe Observer
@@ -305,6 +306,9 @@ func (h *Handler) plan(hk *hook.Hook, req *request.Request, d *job.Delivery) ([]
 		if v.Verdict == job.Error {
 			h.Log.Warn("rule not evaluated; the delivery's record says why", "hook", hk.Name, "rule", v.Rule, "delivery", d.ID)
 		}
+	}
+	if h.Spread != nil {
+		jobs = h.Spread(jobs)
 	}
 	return jobs, nil
 }

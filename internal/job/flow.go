@@ -26,6 +26,8 @@ type Waiting struct {
 	// Resumes: the job has run, and what follows it has yet to. It holds its place in its lane at
 	// once, and is handed out before all others whatever the controls say.
 	Resumes bool
+	// Held jobs run already, where Flow does not see it: they resume wherever their lane may run.
+	Held bool
 }
 
 // Decision ends a job that waits, without an attempt.
@@ -59,8 +61,8 @@ type Flow struct {
 	later    heapOf[*entry] // not due, by Due
 	expiring heapOf[*entry] // that wait and have an Expires, by that
 	lanes    map[laneID]*lane
-	open     heapOf[*lane] // with room and somebody who waits, by the first of them
-	delayed  heapOf[*lane] // the same, but the first may not start before until
+	open     map[Site]*heapOf[*lane] // with room and somebody who waits, by the first of them
+	delayed  heapOf[*lane]           // the same, but the first may not start before until
 	paused   map[laneID]bool
 	busy     map[string]int       // running jobs by Once
 	parked   map[string][]*entry  // due jobs by the Once that is busy
@@ -99,21 +101,20 @@ type entry struct {
 	next      State     // when it is decided
 	by        string
 	again     *Waiting // was added while it was away
+	stranded  Site     // that Stranded told of
 }
 
 // NewFlow makes an empty Flow.
 func NewFlow() *Flow {
-	byLane := func(l *lane, i int) { l.index = i }
 	return &Flow{
 		entries: map[string]*entry{}, lanes: map[laneID]*lane{}, paused: map[laneID]bool{},
-		busy: map[string]int{}, parked: map[string][]*entry{}, pace: map[string]time.Time{},
+		open: map[Site]*heapOf[*lane]{}, busy: map[string]int{}, parked: map[string][]*entry{}, pace: map[string]time.Time{},
 		later: heapOf[*entry]{less: earlier, moved: movedEntry},
 		expiring: heapOf[*entry]{
 			less:  func(a, b *entry) bool { return a.Expires.Before(b.Expires) },
 			moved: func(e *entry, i int) { e.expiry = i },
 		},
-		open:    heapOf[*lane]{less: func(a, b *lane) bool { return before(a.queue.items[0], b.queue.items[0]) }, moved: byLane},
-		delayed: heapOf[*lane]{less: func(a, b *lane) bool { return a.until.Before(b.until) }, moved: byLane},
+		delayed: heapOf[*lane]{less: func(a, b *lane) bool { return a.until.Before(b.until) }, moved: movedLane},
 	}
 }
 
@@ -255,15 +256,25 @@ func (f *Flow) decide(e *entry, next State, by string) {
 
 // Next hands out the job that runs now, if any may.
 func (f *Flow) Next(now time.Time) (Job, bool) {
+	w, ok := f.NextFor(now, func(Site) bool { return true })
+	return w.Job, ok
+}
+
+// NextFor is Next of the jobs whose lane is of a site that has room.
+func (f *Flow) NextFor(now time.Time, room func(Site) bool) (Waiting, bool) {
 	f.wake(now)
-	if len(f.resumed) > 0 {
-		e := f.resumed[0]
-		f.resumed[0] = nil
-		f.resumed = f.resumed[1:]
-		return e.Job, true
+	for i, e := range f.resumed {
+		if e.Held || room(e.Lane.On) {
+			f.resumed = slices.Delete(f.resumed, i, i+1)
+			return e.Waiting, true
+		}
 	}
-	for len(f.open.items) > 0 {
-		l := f.open.items[0]
+	full := map[Site]bool{}
+	for {
+		l := f.first(full, room)
+		if l == nil {
+			return Waiting{}, false
+		}
 		e := l.queue.items[0]
 		if wait := f.tooEarly(e, now); wait > 0 {
 			f.postpone(e, now.Add(wait))
@@ -278,9 +289,28 @@ func (f *Flow) Next(now time.Time) (Job, bool) {
 		}
 		f.count(e, now)
 		f.begin(l, e)
-		return e.Job, true
+		return e.Waiting, true
 	}
-	return Job{}, false
+}
+
+// first is the lane whose first job is next, of those that may run somewhere; nil for none. It
+// notes what it was told to be full.
+func (f *Flow) first(full map[Site]bool, room func(Site) bool) *lane {
+	var first *lane
+	for on, lanes := range f.open {
+		if len(lanes.items) == 0 {
+			delete(f.open, on)
+			continue
+		}
+		if l := lanes.items[0]; !full[on] && (first == nil || before(l.queue.items[0], first.queue.items[0])) {
+			if room(on) {
+				first = l
+			} else {
+				full[on] = true
+			}
+		}
+	}
+	return first
 }
 
 func (f *Flow) begin(l *lane, e *entry) {

@@ -159,6 +159,10 @@ type Job struct {
 	// Ending is the end of a running job whose last attempt is over and whose on_success,
 	// on_failure or on_cancel still runs; "" otherwise.
 	Ending State
+	// Target is the one node that it is for, by name, or Somewhere; "" for whichever its rule allows.
+	Target string
+	// Every is the label of a new job that each node with it gets: Spread does that. It is not stored.
+	Every string
 	// Controls are the rule's, for the store's decision on a new job. They are not stored.
 	Controls *Controls
 }

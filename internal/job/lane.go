@@ -27,6 +27,7 @@ type Lane struct {
 	Limit           int // jobs that run at once; 0 is no bound
 	Pending         int // jobs that may wait beyond those for which there is room, under OverflowQueue
 	Overflow        Overflow
+	On              Site // where its jobs can run
 }
 
 type laneID struct{ hook, rule, key string }
@@ -41,7 +42,7 @@ type lane struct {
 	queue   heapOf[*entry]
 	retries map[*entry]struct{} // that ran here and are not due again
 	until   time.Time           // the first of the queue may not start earlier; zero for now
-	in      *heapOf[*lane]      // Flow.open or Flow.delayed, nil for neither
+	in      *heapOf[*lane]      // of Flow.open or Flow.delayed, nil for neither
 	index   int                 // in that
 }
 
@@ -208,12 +209,66 @@ func (f *Flow) leaveQueue(l *lane, e *entry) {
 func (f *Flow) settle(l *lane) {
 	l.until = time.Time{} // whoever is first now is asked again
 	if len(l.queue.items) > 0 && l.room() > 0 && !f.isPaused(l.Lane) {
-		f.move(l, &f.open)
+		f.move(l, f.openOn(l.On))
 	} else {
 		f.move(l, nil)
 	}
 	if len(l.running) == 0 && len(l.queue.items) == 0 && len(l.retries) == 0 {
 		delete(f.lanes, l.id())
+	}
+}
+
+// openOn are the open lanes of a site.
+func (f *Flow) openOn(on Site) *heapOf[*lane] {
+	lanes := f.open[on]
+	if lanes == nil {
+		lanes = &heapOf[*lane]{
+			less:  func(a, b *lane) bool { return before(a.queue.items[0], b.queue.items[0]) },
+			moved: movedLane,
+		}
+		f.open[on] = lanes
+	}
+	return lanes
+}
+
+func movedLane(l *lane, i int) { l.index = i }
+
+// Stranded returns jobs that could start but for their site, and that it was not asked about
+// before; at most so many.
+func (f *Flow) Stranded(exists func(Site) bool, most int) []Waiting {
+	var out []Waiting
+	for on, lanes := range f.open {
+		if exists(on) {
+			continue
+		}
+		for _, l := range lanes.items {
+			for _, e := range l.queue.items {
+				if len(out) < most && e.stranded != on {
+					e.stranded = on
+					out = append(out, e.Waiting)
+				}
+			}
+		}
+	}
+	return out
+}
+
+// Move says again where each job can run.
+func (f *Flow) Move(on func(*Job) Site) {
+	moved := map[*lane]bool{}
+	for _, e := range f.entries {
+		site := on(&e.Job)
+		if e.Lane.On == site {
+			continue
+		}
+		e.Lane.On = site
+		if l := f.lanes[e.Lane.id()]; l != nil && l.On != site {
+			l.On = site
+			moved[l] = true
+		}
+	}
+	for l := range moved {
+		f.settle(l)
 	}
 }
 

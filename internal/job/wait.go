@@ -16,6 +16,7 @@ const (
 	WaitOnce   WaitFor = "once"   // a job of the same once key runs
 	WaitTurn   WaitFor = "turn"   // others of its lane are before it
 	WaitWorker WaitFor = "worker" // nothing but a worker that is free
+	WaitNode   WaitFor = "node"   // there is no node that it can run on
 )
 
 // Wait is what keeps a job from starting now.
@@ -24,6 +25,7 @@ type Wait struct {
 	Until time.Time // with WaitTime: when it may start
 	By    []string  // with WaitLane: the jobs that hold the lane; at most MaxHolders
 	Ahead int       // jobs of its lane that start before it
+	On    Site      // with WaitNode and WaitWorker: where it can run
 }
 
 // MaxHolders bounds Wait.By.
@@ -41,8 +43,8 @@ func (f *Flow) Wait(id string) (Wait, bool) {
 	case inParked:
 		return Wait{For: WaitOnce}, true
 	}
-	w := Wait{For: WaitWorker}
 	l := f.lanes[e.Lane.id()]
+	w := Wait{For: WaitWorker, On: l.On}
 	for _, other := range l.queue.items {
 		if other != e && before(other, e) {
 			w.Ahead++

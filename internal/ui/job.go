@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tenterhook/tenterhook/internal/admin"
 	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/store"
 )
@@ -64,6 +65,7 @@ type jobData struct {
 	Timeline  []event
 	Bar       template.HTML
 	Waits     []waitsFor
+	Shares    []admin.Share
 	Event     string // of its delivery
 	CanRetry  bool
 	CanCancel bool
@@ -142,6 +144,9 @@ func (u *UI) readJob(ctx context.Context, id string, now time.Time) (*jobData, e
 		data.Attempts = append(data.Attempts, one)
 	}
 	data.Waits = u.waits(&j)
+	if data.Shares, err = admin.Shares(ctx, u.backend, &j); err != nil {
+		return nil, err
+	}
 	data.Timeline = timeline(&j, data.Attempts, data.FollowUps)
 	data.Bar = timeBar(&j, data.Attempts, now)
 	return data, nil
@@ -189,6 +194,11 @@ func (u *UI) waits(j *job.Job) []waitsFor {
 		return []waitsFor{{Text: "A job with the same once key " + strconv.Quote(clean(j.Keys.Once)) + " runs."}}
 	case job.WaitTurn:
 		return []waitsFor{{Text: plural(w.Ahead, "job", "jobs") + " of this rule start before it, when a worker is free."}}
+	case job.WaitNode:
+		return []waitsFor{{Text: "It waits for " + clean(w.On.String()) + ": none is up" + ahead + "."}}
+	}
+	if w.On != (job.Site{}) {
+		return []waitsFor{{Text: "It waits for a free worker of " + clean(w.On.String()) + "."}}
 	}
 	return []waitsFor{{Text: "It waits for a free worker."}}
 }

@@ -47,6 +47,7 @@ type layout struct {
 	Version    string
 	Ready      bool
 	ReloadOK   bool
+	Fleet      bool // there is a page of nodes
 	Data       any
 }
 
@@ -56,7 +57,7 @@ func (u *UI) render(w http.ResponseWriter, r *http.Request, s *session, v *view)
 	status := u.backend.Status()
 	l := layout{
 		Title: v.title, Nav: v.nav, Who: s.Who, CanRun: s.Scope.Has(admin.ScopeRun), CanReload: s.Scope.Has(admin.ScopeAdmin), CSRF: s.csrf, Now: u.now(), Version: status.Version,
-		Ready: true, ReloadOK: status.Config.LastReloadOK, Data: v.data,
+		Ready: true, ReloadOK: status.Config.LastReloadOK, Fleet: status.Fleet, Data: v.data,
 	}
 	page := templates()[v.name]
 	part := r.URL.Query().Get("part")

@@ -18,7 +18,8 @@ func functions() template.FuncMap {
 		"asset": assetURL, "icon": icon, "state": stateLabel, "outcome": outcomeLabel, "verdict": verdictLabel,
 		"ago": ago, "until": until, "clock": clock, "took": took, "span": span, "size": size, "short": short, "clean": clean,
 		"ansi": ansi, "number": number, "remedy": remedy, "join": strings.Join, "dict": dict, "plural": plural, "signed": func(n int) int { return n + 1 },
-		"zero": time.Time.IsZero, "fall": fall, "text": func(b []byte) string { return string(b) }, "int": func(n int64) int { return int(n) },
+		"offset": offset,
+		"zero":   time.Time.IsZero, "fall": fall, "text": func(b []byte) string { return string(b) }, "int": func(n int64) int { return int(n) },
 		"seconds": func(s float64) string { return span(time.Duration(s * float64(time.Second))) },
 	}
 }
@@ -227,4 +228,12 @@ func verdictLabel(v job.Verdict) template.HTML {
 		return label("st-idle", "none", "no match")
 	}
 	return label("st-bad", "bad", "error")
+}
+
+// offset is how far a clock is off, in words.
+func offset(seconds float64) string {
+	if seconds < 0 {
+		return span(time.Duration(-seconds*float64(time.Second))) + " behind"
+	}
+	return span(time.Duration(seconds*float64(time.Second))) + " ahead"
 }

@@ -109,6 +109,7 @@ func (u *UI) routes() *http.ServeMux {
 	change("/hooks/{hook}/resume", "resume", u.pausing(false))
 	change("/hooks/{hook}/rules/{rule}/pause", "pause", u.pausing(true))
 	change("/hooks/{hook}/rules/{rule}/resume", "resume", u.pausing(false))
+	see("/nodes", u.nodes)
 	see("/bench", u.bench)
 	mux.Handle("POST /bench", u.tried(admin.ScopeRun, u.bench))
 	see("/rejected", u.rejected)

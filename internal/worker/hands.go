@@ -22,13 +22,21 @@ type Hands interface {
 }
 
 // Place is where one job can run.
-type Place interface{ Free() }
+type Place interface {
+	Free()
+	// Fits reports whether a job of this site can have the place, or another one that is free, in
+	// its stead. It must not ask the pool.
+	Fits(on job.Site) bool
+}
 
 // Carried is a job on its way through one attempt.
 type Carried struct{ run *run }
 
 // Job is the job as it was when it was handed out.
 func (c Carried) Job() job.Job { return c.run.job }
+
+// On is where the job can run.
+func (c Carried) On() job.Site { return c.run.on }
 
 // Ended is closed when the attempt is to end before its time.
 func (c Carried) Ended() <-chan struct{} { return c.run.ctx.Done() }
@@ -54,6 +62,9 @@ func (o *own) Reserve(ctx context.Context) (Place, bool) {
 
 // Free implements Place.
 func (o *own) Free() { <-o.slots }
+
+// Fits implements Place: this is the only node, whatever it is called.
+func (o *own) Fits(job.Site) bool { return true }
 
 // Carry implements Hands.
 func (o *own) Carry(fetch context.Context, _ Place, c Carried) *job.Waiting {
@@ -106,11 +117,44 @@ func (p *Pool) AddHeld(jobs []job.Job) {
 	defer p.mu.Unlock()
 	for i := range jobs {
 		w := waiting(&jobs[i], rules, now)
-		w.Resumes, w.Due = true, time.Time{}
+		w.Resumes, w.Held, w.Due = true, true, time.Time{}
 		p.flow.Add(w, now)
 	}
 	p.wake()
 }
+
+// Look lets the pool look again for what may run: there is another place.
+func (p *Pool) Look() { poke(p.next) }
+
+// Move says again where each job can run, by the rules in force.
+func (p *Pool) Move() {
+	rules := p.o.Rules()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.flow.Move(func(j *job.Job) job.Site {
+		if rule, ok := rules.Rule(j.Hook, j.Rule); ok {
+			return rule.Lane(j).On
+		}
+		return goneLane(j).On
+	})
+	p.wake()
+}
+
+// Stranded records of jobs that could start why they do not: there is no place as they need it.
+func (p *Pool) Stranded(ctx context.Context, exists func(job.Site) bool, most int) {
+	p.mu.Lock()
+	found := p.flow.Stranded(exists, most)
+	p.mu.Unlock()
+	for i := range found {
+		err := p.o.Store.Settle(ctx, store.Settle{Job: found[i].Job.ID, At: time.Now(), Next: job.Queued, Reason: noNode(found[i].Lane.On)})
+		if err != nil && !errors.Is(err, store.ErrFenced) {
+			p.o.Log.Debug("why a job waits is not recorded", "job", found[i].Job.ID, "error", err)
+		}
+	}
+}
+
+// noNode says in words what keeps a job from starting that has no node.
+func noNode(on job.Site) string { return "waits for " + on.String() + ": none is up" }
 
 // Forget removes a job that waits and that somebody else ended.
 func (p *Pool) Forget(id string) {

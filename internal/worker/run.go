@@ -54,7 +54,7 @@ func (p *Pool) dispatch(fetch, work context.Context, all *sync.WaitGroup) {
 		if !ok {
 			return
 		}
-		r, pause := p.take(fetch, work)
+		r, pause := p.take(fetch, work, place)
 		if r != nil {
 			r.leave = sync.OnceFunc(place.Free)
 			all.Go(func() {
@@ -77,6 +77,7 @@ func (p *Pool) dispatch(fetch, work context.Context, all *sync.WaitGroup) {
 // run is a job on its way through one attempt.
 type run struct {
 	job    job.Job
+	on     job.Site
 	ctx    context.Context         // ends when the action must, with action's cause
 	cancel context.CancelCauseFunc // releases ctx
 	unlink func() bool             // unties ctx from work
@@ -97,14 +98,14 @@ type run struct {
 }
 
 // take takes the job that runs next, or says how long to sleep.
-func (p *Pool) take(fetch, work context.Context) (*run, time.Duration) {
+func (p *Pool) take(fetch, work context.Context, in Place) (*run, time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if fetch.Err() != nil {
 		return nil, longestSleep
 	}
 	now := time.Now()
-	j, ok := p.flow.Next(now)
+	w, ok := p.flow.NextFor(now, in.Fits)
 	if p.delayed = append(p.delayed, p.flow.Delayed()...); p.flow.HasDecided() || len(p.delayed) > 0 {
 		poke(p.decided)
 	}
@@ -115,9 +116,9 @@ func (p *Pool) take(fetch, work context.Context) (*run, time.Duration) {
 		}
 		return nil, longestSleep
 	}
-	r := &run{job: j, work: work}
+	r := &run{job: w.Job, on: w.Lane.On, work: work}
 	r.tie()
-	p.running[j.ID] = r
+	p.running[w.Job.ID] = r
 	return r, 0
 }
 
@@ -225,6 +226,9 @@ func why(d job.Decision) string {
 	case job.Superseded:
 		return "a newer job took its place"
 	case job.Expired:
+		if d.Lane.On != (job.Site{}) {
+			return "no start in time on " + d.Lane.On.String()
+		}
 		return "it could not start in time"
 	}
 	return noRoom(d.Waiting)

@@ -181,7 +181,7 @@ const longestRetry = time.Hour
 func waiting(j *job.Job, rules Rules, now time.Time) job.Waiting {
 	// A job that has begun in its run of attempts keeps its place: it was let in before.
 	w := job.Waiting{
-		Job: *j, Kept: j.Attempt > j.Since, Resumes: j.State == job.Running, Lane: job.Lane{Hook: j.Hook, Rule: j.Rule},
+		Job: *j, Kept: j.Attempt > j.Since, Resumes: j.State == job.Running, Lane: goneLane(j),
 	}
 	longest := longestRetry
 	if rule, ok := rules.Rule(j.Hook, j.Rule); ok {
@@ -199,6 +199,16 @@ func waiting(j *job.Job, rules Rules, now time.Time) job.Waiting {
 		w.Due = now.Add(min(pause, longest))
 	}
 	return w
+}
+
+// goneLane is the lane of a job whose rule is not known here: on other nodes it may be, so that
+// what is for one node stays there.
+func goneLane(j *job.Job) job.Lane {
+	l := job.Lane{Hook: j.Hook, Rule: j.Rule}
+	if j.Target != "" && j.Target != job.Somewhere {
+		l.Key, l.On.Node = j.Target, j.Target
+	}
+	return l
 }
 
 // control applies a rule's flow controls to how a job waits. It returns the longest pause that
@@ -226,6 +236,10 @@ func control(w *job.Waiting, c *job.Controls, now time.Time) (longest time.Durat
 			from = j.RunAt // it was queued again then
 		}
 		w.Expires = now.Add(c.StartWithin - max(0, min(now.Sub(from), c.StartWithin)))
+	}
+	if c.StartWithin > 0 && j.Attempt > j.Since && j.Target != "" {
+		// The one node that it is for may never be back.
+		w.Expires = now.Add(c.StartWithin + max(0, min(j.RunAt.Sub(now), longestRetry)) - max(0, min(now.Sub(j.RunAt), c.StartWithin)))
 	}
 	return longest
 }
@@ -308,8 +322,12 @@ func (p *Pool) Output(id string) ([]byte, bool) {
 // Wait says what keeps a job from starting; false for one that does not wait.
 func (p *Pool) Wait(id string) (job.Wait, bool) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.flow.Wait(id)
+	w, ok := p.flow.Wait(id)
+	p.mu.Unlock()
+	if places, some := p.o.Hands.(interface{ Exists(on job.Site) bool }); some && w.On != (job.Site{}) && !places.Exists(w.On) {
+		w.For = job.WaitNode
+	}
+	return w, ok
 }
 
 // Oldest is the job that has waited longest although its time has come; false when none has.

@@ -98,17 +98,17 @@ const acceptStatement = `WITH taken AS (
 		INSERT INTO delivery (id, hook, key, key_window, on_duplicate, event, received_at, outcome, origin, method,
 			path, query, ip, secret, config, header, params, withheld, verdicts, size, encoding, body, trace)
 		SELECT $1::uuid, $2, $3, $4::bigint, $5, $6, $7::timestamptz, $8, $9, $10, $11, $12, $13, $14::int, $15,
-			$16::bytea, $17::bytea, $18::text, $19::text, $20::int, $21::smallint, $24::bytea, $39::bytea
+			$16::bytea, $17::bytea, $18::text, $19::text, $20::int, $21::smallint, $24::bytea, $40::bytea
 		WHERE $22::bytea IS NULL OR EXISTS (SELECT FROM taken)
 		RETURNING seq
 	), jobs AS (
 		INSERT INTO job (` + newJobColumns + `)
 		SELECT u.id, new.seq, u.hook, u.rule, u.state, u.reason, 0, 0, u.run_at, u.created_at, u.finished_at,
-			'', u.concurrency_key, u.superseded_by, u.replay_of, u.node, u.keys, u.burst, ''
+			'', u.concurrency_key, u.superseded_by, u.replay_of, u.node, u.keys, u.burst, '', u.target
 		FROM new, unnest($25::uuid[], $26::text[], $27::text[], $28::text[], $29::text[], $30::timestamptz[],
-			$31::timestamptz[], $32::timestamptz[], $33::text[], $34::text[], $35::text[], $36::text[], $37::text[], $38::uuid[])
+			$31::timestamptz[], $32::timestamptz[], $33::text[], $34::text[], $35::text[], $36::text[], $37::text[], $38::uuid[], $39::text[])
 			WITH ORDINALITY AS u (id, hook, rule, state, reason, run_at, created_at, finished_at, concurrency_key,
-				superseded_by, replay_of, node, keys, burst, n)
+				superseded_by, replay_of, node, keys, burst, target, n)
 		ORDER BY u.n
 		RETURNING seq
 	)
@@ -116,7 +116,7 @@ const acceptStatement = `WITH taken AS (
 
 // newJobColumns are those of a job that is stored; those left out are null.
 const newJobColumns = `id, delivery, hook, rule, state, reason, attempt, since, run_at, created_at, finished_at,
-	error, concurrency_key, superseded_by, replay_of, node, keys, burst, ending`
+	error, concurrency_key, superseded_by, replay_of, node, keys, burst, ending, target`
 
 func (a *accept) encode(d *job.Delivery, encoding int, body []byte) error {
 	withheld, err := encodeJSON(d.Withheld)
@@ -161,7 +161,7 @@ type jobList struct {
 	ids, hooks, rules, states, reasons []string
 	run, created, finished             []*time.Time
 	concurrency, superseded, replays   []string
-	nodes                              []string
+	nodes, targets                     []string
 	keys, bursts                       []*string
 }
 
@@ -178,6 +178,7 @@ func newJobList(jobs []job.Job) (l jobList, err error) {
 		l.concurrency = append(l.concurrency, encodeText(j.ConcurrencyKey))
 		l.superseded, l.replays = append(l.superseded, j.SupersededBy), append(l.replays, j.ReplayOf)
 		l.nodes, l.keys, l.bursts = append(l.nodes, j.Node), append(l.keys, keys), append(l.bursts, optional(j.Burst))
+		l.targets = append(l.targets, j.Target)
 	}
 	return l, nil
 }
@@ -192,7 +193,7 @@ func timeOrNil(t time.Time) *time.Time {
 func (l jobList) args() []any {
 	return []any{
 		l.ids, l.hooks, l.rules, l.states, l.reasons, l.run, l.created, l.finished, l.concurrency,
-		l.superseded, l.replays, l.nodes, l.keys, l.bursts,
+		l.superseded, l.replays, l.nodes, l.keys, l.bursts, l.targets,
 	}
 }
 
@@ -239,8 +240,12 @@ func (a *accept) finish(ctx context.Context, tx pgx.Tx) error {
 	}
 	for i := range a.jobs {
 		j := a.jobs[i] // a copy: finish may run again
-		if err := a.arrive(ctx, tx, &j); err != nil {
-			return fmt.Errorf("decide on job of rule %q: %w", j.Rule, err)
+		earlier, err := arrive(ctx, tx, &j, a.bodySize, a.d.ReceivedAt)
+		if err != nil {
+			return err
+		}
+		if earlier != nil {
+			a.earlier = append(a.earlier, *earlier)
 		}
 		if err := insertJob(ctx, tx, a.delivery, &j); err != nil {
 			return err
@@ -250,24 +255,26 @@ func (a *accept) finish(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-// arrive lets a new job's controls decide on it, and moves the earlier one that this affects.
-func (a *accept) arrive(ctx context.Context, tx pgx.Tx, j *job.Job) error {
+// arrive lets a new job's controls decide on it, and moves the earlier one that this affects, which
+// it returns.
+func arrive(ctx context.Context, tx pgx.Tx, j *job.Job, bodySize int, now time.Time) (*job.Job, error) {
 	if j.Controls == nil {
-		return nil
+		return nil, nil
 	}
-	l := ledger{ctx: ctx, tx: tx, hook: j.Hook, rule: j.Rule, now: a.d.ReceivedAt}
-	earlier, err := job.Arrive(j, a.bodySize, l, a.d.ReceivedAt)
+	l := ledger{ctx: ctx, tx: tx, hook: j.Hook, rule: j.Rule, now: now}
+	earlier, err := job.Arrive(j, bodySize, l, now)
 	if j.State.Terminal() {
-		j.FinishedAt = a.d.ReceivedAt
+		j.FinishedAt = now
 	}
-	if err != nil || earlier == nil {
-		return err
-	}
-	_, err = tx.Exec(ctx, `UPDATE job SET state = $2, reason = $3, run_at = $4, finished_at = $5, superseded_by = $6
+	if err == nil && earlier != nil {
+		_, err = tx.Exec(ctx, `UPDATE job SET state = $2, reason = $3, run_at = $4, finished_at = $5, superseded_by = $6
 		WHERE seq = $1 AND state = 'scheduled'`, earlier.Seq, string(earlier.State), encodeText(earlier.Reason),
-		nullTime(earlier.RunAt), nullTime(earlier.FinishedAt), earlier.SupersededBy)
-	a.earlier = append(a.earlier, *earlier)
-	return err
+			nullTime(earlier.RunAt), nullTime(earlier.FinishedAt), earlier.SupersededBy)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("decide on job of rule %q: %w", j.Rule, err)
+	}
+	return earlier, nil
 }
 
 // insertJob stores one job and sets its Seq.
@@ -277,9 +284,9 @@ func insertJob(ctx context.Context, tx pgx.Tx, delivery int64, j *job.Job) error
 		return err
 	}
 	return tx.QueryRow(ctx, `INSERT INTO job (`+newJobColumns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, 0, 0, $7, $8, $9, '', $10, $11, $12, $13, $14, $15, '') RETURNING seq`,
+		VALUES ($1, $2, $3, $4, $5, $6, 0, 0, $7, $8, $9, '', $10, $11, $12, $13, $14, $15, '', $16) RETURNING seq`,
 		j.ID, delivery, j.Hook, j.Rule, string(j.State), encodeText(j.Reason), nullTime(j.RunAt), nullTime(j.CreatedAt),
-		nullTime(j.FinishedAt), encodeText(j.ConcurrencyKey), j.SupersededBy, j.ReplayOf, j.Node, keys, optional(j.Burst)).
+		nullTime(j.FinishedAt), encodeText(j.ConcurrencyKey), j.SupersededBy, j.ReplayOf, j.Node, keys, optional(j.Burst), j.Target).
 		Scan(&j.Seq)
 }
 

@@ -55,7 +55,7 @@ var importedTables = []imported{
 	{name: "dedupe", key: []string{"hook", "key"}, columns: columns("hook key delivery expires_at")},
 	{
 		name: "job", key: []string{"seq"}, serial: true,
-		columns: columns("seq id delivery hook rule state reason attempt since run_at created_at started_at finished_at exit_code error concurrency_key superseded_by replay_of node keys burst ending"),
+		columns: columns("seq id delivery hook rule state reason attempt since run_at created_at started_at finished_at exit_code error concurrency_key superseded_by replay_of node keys burst ending target"),
 	},
 	{name: "attempt", key: []string{"job", "n"}, columns: columns("job n started_at finished_at exit_code signal status error config size encoding output")},
 	{

@@ -77,6 +77,8 @@ type Store struct {
 	durable string
 	node    *atomic.Int64 // that starts jobs only by its tickets; 0 for none
 
+	clock atomic.Int64 // microseconds by which it is ahead of the database's here
+
 	closing sync.Once
 	closed  error
 }

@@ -104,7 +104,7 @@ func scanDelivery(row pgx.CollectableRow, more ...any) (job.Delivery, error) {
 // jobColumns is what scanJobs reads; it needs delivery d beside job j.
 const jobColumns = `j.seq, j.id::text, d.id::text, j.hook, j.rule, j.state, j.reason, j.attempt, j.since,
 	j.run_at, j.created_at, j.started_at, j.finished_at, j.exit_code, j.error, j.concurrency_key,
-	j.superseded_by, j.replay_of, j.node, j.keys, coalesce(j.burst::text, ''), j.ending`
+	j.superseded_by, j.replay_of, j.node, j.keys, coalesce(j.burst::text, ''), j.ending, j.target`
 
 const jobsWithDelivery = "SELECT " + jobColumns + " FROM job j JOIN delivery d ON d.seq = j.delivery "
 
@@ -147,7 +147,7 @@ func scanJob(row pgx.CollectableRow, before ...any) (j job.Job, err error) {
 	)
 	err = row.Scan(append(before, &j.Seq, &j.ID, &j.Delivery, &j.Hook, &j.Rule, &j.State, &j.Reason, &j.Attempt, &j.Since,
 		&run, &created, &started, &finished, &j.ExitCode, &j.Error, &j.ConcurrencyKey,
-		&j.SupersededBy, &j.ReplayOf, &j.Node, &keys, &j.Burst, &j.Ending)...)
+		&j.SupersededBy, &j.ReplayOf, &j.Node, &keys, &j.Burst, &j.Ending, &j.Target)...)
 	if err != nil {
 		return j, err
 	}

@@ -53,8 +53,8 @@ func (o *replay) finish(ctx context.Context, tx pgx.Tx) error {
 	}
 	for _, j := range o.jobs {
 		var live bool
-		err := tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM job WHERE delivery = $1 AND hook = $2 AND rule = $3 AND "+isLive+")",
-			delivery, j.Hook, j.Rule).Scan(&live)
+		err := tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM job WHERE delivery = $1 AND hook = $2 AND rule = $3 AND (target IN ($4, '', '*') OR $4 IN ('', '*')) AND "+isLive+")",
+			delivery, j.Hook, j.Rule, j.Target).Scan(&live)
 		if err != nil {
 			return err
 		}

@@ -176,7 +176,7 @@ func insertJobOf(c *connection, delivery int64, j *job.Job, id []byte) error {
 	}
 	_, err = c.insertJob.Exec(j.Seq, id, delivery, j.Hook, j.Rule, string(j.State), j.Reason,
 		int64(j.Attempt), int64(j.Since), encodeTime(j.RunAt), encodeTime(j.CreatedAt), encodeTime(j.StartedAt),
-		encodeTime(j.FinishedAt), nullable(j.ExitCode), j.Error, j.ConcurrencyKey, j.SupersededBy, j.ReplayOf, j.Node, keys, burst)
+		encodeTime(j.FinishedAt), nullable(j.ExitCode), j.Error, j.ConcurrencyKey, j.SupersededBy, j.ReplayOf, j.Node, keys, burst, j.Target)
 	return err
 }
 

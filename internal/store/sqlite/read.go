@@ -228,7 +228,7 @@ func scanJobs(rows *sql.Rows) ([]job.Job, error) {
 		)
 		err := rows.Scan(&j.Seq, &id, &delivery, &j.Hook, &j.Rule, &j.State, &j.Reason, &j.Attempt, &j.Since,
 			&run, &created, &started, &finished, &exit, &j.Error, &j.ConcurrencyKey, &j.SupersededBy, &j.ReplayOf, &j.Node,
-			&keys, &burst, &j.Ending)
+			&keys, &burst, &j.Ending, &j.Target)
 		if err != nil {
 			return nil, err
 		}

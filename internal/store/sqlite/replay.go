@@ -44,7 +44,7 @@ func (o *replay) apply(c *connection, _ *jumpGuard) error {
 	}
 	for _, j := range o.jobs {
 		var live int
-		if err := c.liveJobsOfRule.QueryRow(delivery, j.Hook, j.Rule).Scan(&live); err != nil {
+		if err := c.liveJobsOfRule.QueryRow(delivery, j.Hook, j.Rule, j.Target).Scan(&live); err != nil {
 			return err
 		}
 		if live > 0 {

@@ -69,7 +69,7 @@ func stateIn(in func(job.State) bool) string {
 // jobColumns is what scanJob reads; it needs delivery d beside job j.
 const jobColumns = `j.seq, j.id, d.id, j.hook, j.rule, j.state, j.reason, j.attempt, j.since,
 	j.run_at, j.created_at, j.started_at, j.finished_at, j.exit_code, j.error, j.concurrency_key,
-	j.superseded_by, j.replay_of, j.node, j.keys, j.burst, j.ending`
+	j.superseded_by, j.replay_of, j.node, j.keys, j.burst, j.ending, j.target`
 
 const jobsWithDelivery = "SELECT " + jobColumns + " FROM job j JOIN delivery d ON d.seq = j.delivery "
 
@@ -93,8 +93,8 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 		{&s.insertBody, "INSERT INTO body (delivery, encoding, data) VALUES (?, ?, ?)"},
 		{&s.insertJob, `INSERT INTO job (seq, id, delivery, hook, rule, state, reason, attempt, since,
 			run_at, created_at, started_at, finished_at, exit_code, error, concurrency_key,
-			superseded_by, replay_of, node, keys, burst)
-			VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`},
+			superseded_by, replay_of, node, keys, burst, target)
+			VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`},
 		{&s.jobsOfDelivery, jobsWithDelivery + "WHERE d.id = ? AND " + endedBadly + " ORDER BY j.seq"},
 		{&s.again, "UPDATE job SET " + queuedAgain + " WHERE seq = ?"},
 
@@ -115,7 +115,7 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 		{&s.jobByID, jobsWithDelivery + "WHERE j.id = ?"},
 
 		{&s.deliverySeqByID, "SELECT seq FROM delivery WHERE id = ?"},
-		{&s.liveJobsOfRule, "SELECT count(*) FROM job WHERE delivery = ? AND hook = ? AND rule = ? AND " + isLive},
+		{&s.liveJobsOfRule, "SELECT count(*) FROM job WHERE delivery = ?1 AND hook = ?2 AND rule = ?3 AND (target IN (?4, '', '*') OR ?4 IN ('', '*')) AND " + isLive},
 		{&s.recall, `SELECT job, at, value, count, bytes, expires_at FROM control
 			WHERE hook = ? AND rule = ? AND control = ? AND key = ? AND expires_at > ?`},
 		{&s.keep, `INSERT OR REPLACE INTO control (hook, rule, control, key, job, at, value, count, bytes, expires_at)

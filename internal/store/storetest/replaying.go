@@ -42,6 +42,29 @@ var replaying = []testCase{
 			f.Errorf("replayed %+v", got)
 		}
 	}},
+	{"the node that a job is for is kept, and each node has its own", func(f fixture) {
+		d := newDelivery("deploy", "k")
+		jobs := newJobs(d, "build", "build")
+		jobs[0].Target, jobs[1].Target = "a", "b"
+		_, err := f.store.Accept(f.context(), d, jobs)
+		f.ok(err)
+		f.equal("target", f.job(jobs[1].ID).Target, "b")
+		f.start(jobs[0].ID, 1)
+		f.finish(jobs[0].ID, 1, job.Succeeded)
+		again := newJobs(d, "build", "build", "build")
+		again[0].Target, again[1].Target, again[2].Target = "a", "b", "c"
+		got, err := f.store.Replay(f.context(), d.ID, again)
+		f.ok(err)
+		if len(got) != 2 || got[0].Target != "a" || got[1].Target != "c" {
+			f.Errorf("replayed %+v", got)
+		}
+		f.store = f.reopen()
+		f.equal("target", f.job(got[1].ID).Target, "c")
+		one := newJobs(d, "build")
+		got, err = f.store.Replay(f.context(), d.ID, one)
+		f.ok(err)
+		f.equal("replayed for whichever node", len(got), 0)
+	}},
 	{"what is not there cannot be replayed", func(f fixture) {
 		if _, err := f.store.Replay(f.context(), job.NewID(), newJobs(newDelivery("deploy", ""), "build")); !errors.Is(err, store.ErrNotFound) {
 			f.Errorf("Replay: %v", err)
