@@ -23,7 +23,21 @@ func (l *lab) seed(ctx context.Context, dir string, n, live int) error {
 		return err
 	}
 	err = multiply(ctx, db, n, live)
-	return errors.Join(err, db.Close())
+	if err := errors.Join(err, db.Close()); err != nil {
+		return err
+	}
+	return l.indexKeys(ctx, dir)
+}
+
+// indexKeys lets the program index the keys that it did not take itself, as it does when it first
+// starts on a store of an older schema.
+func (l *lab) indexKeys(ctx context.Context, dir string) error {
+	p, err := l.ours(ctx, setup{dir: dir, retention: keepAll})
+	if err != nil {
+		return err
+	}
+	p.end()
+	return nil
 }
 
 // first lets the program make a store with one delivery whose job has succeeded.
@@ -100,10 +114,10 @@ func multiply(ctx context.Context, db *sql.DB, n, live int) error {
 			return fmt.Errorf("fill %s: %w", s.table, err)
 		}
 	}
-	_, err := db.ExecContext(ctx, `INSERT INTO dedupe (hook, key, delivery, expires_at)
-		SELECT hook, CAST('k' || key AS BLOB), id, received_at + key_window FROM delivery WHERE seq > 1 ORDER BY hook, key`)
+	_, err := db.ExecContext(ctx, `INSERT INTO dedupe_key (hook, key, delivery, expires_at)
+		SELECT hook, CAST('k' || key AS BLOB), id, received_at + key_window FROM delivery WHERE seq > 1 ORDER BY seq`)
 	if err != nil {
-		return fmt.Errorf("fill dedupe: %w", err)
+		return fmt.Errorf("fill dedupe_key: %w", err)
 	}
 	_, err = db.ExecContext(ctx, "COMMIT")
 	return err

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -33,6 +34,8 @@ type imported struct {
 	columns []string
 	source  []string // expressions in the source; nil are the columns
 	key     []string // of the source, what its rows are ordered by
+	unique  []string // of columns, what the database finds a row by; nil is key
+	counted string   // the table of the source whose rows these are; "" is name
 	serial  bool     // seq is numbered by the database
 }
 
@@ -52,7 +55,10 @@ var importedTables = []imported{
 		columns: columns("seq id hook key key_window on_duplicate event received_at outcome origin method path query ip secret config header params withheld verdicts size trace encoding body"),
 		source:  columns("seq id hook key key_window on_duplicate event received_at outcome origin method path query ip secret config header params withheld verdicts size trace coalesce(b.encoding,0) b.data"),
 	},
-	{name: "dedupe", key: []string{"hook", "key"}, columns: columns("hook key delivery expires_at")},
+	{
+		name: "dedupe", from: "dedupe_key", counted: "dedupe_key", key: []string{"seq"}, unique: []string{"hook", "key"},
+		columns: columns("hook key delivery expires_at"),
+	},
 	{
 		name: "job", key: []string{"seq"}, serial: true,
 		columns: columns("seq id delivery hook rule state reason attempt since run_at created_at started_at finished_at exit_code error concurrency_key superseded_by replay_of node keys burst ending target"),
@@ -127,7 +133,7 @@ type importer struct {
 // begin makes the table that remembers how far an import is, and refuses a store that is in use.
 func (i *importer) begin(ctx context.Context) error {
 	for _, t := range importedTables {
-		n, err := i.from.Count(ctx, t.name)
+		n, err := i.from.Count(ctx, cmp.Or(t.counted, t.name))
 		if err != nil {
 			return err
 		}
@@ -386,9 +392,13 @@ func (i *importer) compare(ctx context.Context, t imported) error {
 func (i *importer) comparePage(ctx context.Context, t imported, types map[string]string, rows []sourceRow) error {
 	var b pgx.Batch
 	var conditions []string
+	unique := t.unique
+	if unique == nil {
+		unique = t.key
+	}
 	for k, c := range t.columns {
 		equals := "IS NOT DISTINCT FROM" // which no index serves
-		if slices.Contains(t.key, c) || t.name == "control" && c == "name" {
+		if slices.Contains(unique, c) || t.name == "control" && c == "name" {
 			equals = "="
 		}
 		conditions = append(conditions, fmt.Sprintf("%s %s $%d::%s", c, equals, k+1, types[c]))

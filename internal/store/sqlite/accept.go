@@ -34,7 +34,8 @@ func (s *Store) Accept(ctx context.Context, d *job.Delivery, jobs []job.Job) (st
 type accept struct {
 	id       []byte
 	d        job.Delivery // without body and header
-	row      []any        // of the delivery, from id on
+	key      deliveryKey
+	row      []any // of the delivery, from id on
 	encoding int
 	body     []byte
 	jobs     []job.Job
@@ -56,6 +57,9 @@ func newAccept(d *job.Delivery, jobs []job.Job) (*accept, error) {
 	}
 	a := &accept{id: id, d: *d, bodySize: len(d.Body)}
 	a.d.Header, a.d.Body = nil, nil
+	if d.Key != "" {
+		a.key = newDeliveryKey(d.Hook, d.Key)
+	}
 	if err := a.encodeRow(d); err != nil {
 		return nil, err
 	}
@@ -189,24 +193,24 @@ func nullable(v *int) any {
 
 // takeKey claims the key, or fills the receipt of a duplicate.
 func (a *accept) takeKey(c *connection, now *jumpGuard) (taken bool, err error) {
-	key, at := codec.Key(a.d.Key), now.steady(a.d.ReceivedAt)
-	res, err := c.takeKey.Exec(a.d.Hook, key, a.id, encodeTime(at.Add(a.d.Window)), encodeTime(at))
-	if err != nil {
+	at := now.steady(a.d.ReceivedAt)
+	end := encodeTime(at.Add(a.d.Window))
+	holder, err := c.holder(a.key)
+	switch {
+	case err != nil:
 		return false, err
-	}
-	if n, err := res.RowsAffected(); err != nil || n > 0 {
-		return false, err
-	}
-	var holder []byte
-	if err := c.keyHolder.QueryRow(a.d.Hook, key).Scan(&holder); err != nil {
+	case holder.seq == 0:
+		return false, c.hold(a.key, a.id, end)
+	case holder.end <= encodeTime(at):
+		_, err := c.renewKey.Exec(a.id, end, holder.seq)
 		return false, err
 	}
 	a.receipt.Duplicate = true
-	if a.receipt.Delivery, err = decodeID(holder); err != nil {
+	if a.receipt.Delivery, err = decodeID(holder.delivery); err != nil {
 		return false, err
 	}
 	if a.d.OnDuplicate == job.RerunFailed {
-		err = a.rerun(c, holder)
+		err = a.rerun(c, holder.delivery)
 	}
 	return true, err
 }

@@ -28,6 +28,8 @@ type connection struct {
 	conn *sql.Conn
 
 	deliverySeq, jobSeq int64 // the last ones given out
+	keys                keyIndex
+	found               []int64 // used again by holder
 }
 
 // dsn names the file with everything each connection needs set.
@@ -144,7 +146,7 @@ func (c *connection) bringUp(ctx context.Context) error {
 	return c.prepare(ctx)
 }
 
-// prepare compiles the statements and seeds the counters.
+// prepare compiles the statements, seeds the counters and reads the index of keys.
 func (c *connection) prepare(ctx context.Context) error {
 	if err := c.statements.prepare(ctx, c.conn); err != nil {
 		return err
@@ -153,7 +155,7 @@ func (c *connection) prepare(ctx context.Context) error {
 	if err := row.Scan(&c.deliverySeq, &c.jobSeq); err != nil {
 		return fmt.Errorf("read last row: %w", err)
 	}
-	return nil
+	return c.loadKeys(ctx)
 }
 
 // written returns how many pages this connection has written to the log since the last call.

@@ -55,7 +55,7 @@ func runAsChild() {
 
 // childAccept stores deliveries until it is killed, and prints each id once it is stored.
 func childAccept(path string) error {
-	s, err := Open(context.Background(), path, Options{})
+	s, err := Open(context.Background(), path, Options{runLength: 20}) // so that a kill meets new runs
 	if err != nil {
 		return err
 	}
@@ -87,6 +87,10 @@ func TestWhatWasAcknowledgedSurvivesAKill(t *testing.T) {
 			d, err := s.Delivery(context.Background(), id)
 			if err != nil || len(d.JobIDs) != 1 {
 				t.Errorf("acknowledged delivery %s: %d jobs, %v", id, len(d.JobIDs), err)
+			}
+			again := newDelivery(d.Key)
+			if r, err := s.Accept(context.Background(), again, newJob(again)); err != nil || !r.Duplicate || r.Delivery != id {
+				t.Errorf("acknowledged delivery %s came again: %+v, %v", id, r, err)
 			}
 		}
 		acked += len(ids)

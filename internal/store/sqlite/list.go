@@ -79,10 +79,10 @@ func (r *reads) deliveries(ctx context.Context, f store.Filter) ([]job.Delivery,
 			return nil, err
 		}
 	}
-	if err := r.after(ctx, &w, "delivery", "d.seq", f.Cursor); err != nil {
+	if err := r.afterDelivery(ctx, &w, f); err != nil {
 		return nil, err
 	}
-	rows, err := r.db.QueryContext(ctx, "SELECT "+deliveryColumns+" FROM delivery d"+w.String()+" ORDER BY d.seq DESC LIMIT ?",
+	rows, err := r.db.QueryContext(ctx, "SELECT "+deliveryColumns+" FROM delivery d"+w.String()+newestFirst(f)+" LIMIT ?",
 		append(w.args, limit(f.Limit))...)
 	if err != nil {
 		return nil, err
@@ -129,11 +129,11 @@ func (r *reads) withBodies(ctx context.Context, f store.Filter, maxBytes int) ([
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	w := deliveriesWhere(f)
-	if err := r.after(ctx, &w, "delivery", "d.seq", f.Cursor); err != nil {
+	if err := r.afterDelivery(ctx, &w, f); err != nil {
 		return nil, err
 	}
 	rows, err := r.db.QueryContext(ctx, "SELECT "+deliveryColumns+", b.encoding, b.data FROM delivery d LEFT JOIN body b ON b.delivery = d.seq"+
-		w.String()+" ORDER BY d.seq DESC LIMIT ?", append(w.args, limit(f.Limit))...)
+		w.String()+newestFirst(f)+" LIMIT ?", append(w.args, limit(f.Limit))...)
 	if err != nil {
 		return nil, err
 	}
@@ -166,6 +166,25 @@ func (r *reads) CountDeliveries(ctx context.Context, f store.Filter) (n int, err
 		return 0, fmt.Errorf("count deliveries: %w", err)
 	}
 	return n, nil
+}
+
+// newestFirst is the order of deliveries. Between times it is that of the index on them, or each page
+// would sort all there is between them.
+func newestFirst(f store.Filter) string {
+	if f.Since.IsZero() && f.Until.IsZero() {
+		return " ORDER BY d.seq DESC"
+	}
+	return " ORDER BY d.received_at DESC, d.seq DESC"
+}
+
+// afterDelivery is after for deliveries in the order of newestFirst.
+func (r *reads) afterDelivery(ctx context.Context, w *where, f store.Filter) error {
+	if err := r.after(ctx, w, "delivery", "d.seq", f.Cursor); err != nil || f.Cursor == "" || f.Since.IsZero() && f.Until.IsZero() {
+		return err
+	}
+	last := len(w.conditions) - 1
+	w.conditions[last] = "(d.received_at, d.seq) < (SELECT received_at, seq FROM delivery WHERE seq = ?)"
+	return nil
 }
 
 // after adds the condition that rows are older than the cursor's.

@@ -182,7 +182,7 @@ func TestAReaderReadsBesideTheDaemonAndWithoutIt(t *testing.T) {
 	}
 	reads(first)
 	reads(mustPut(t, s, "b"))
-	if _, err := r.db.Exec("DELETE FROM dedupe"); err == nil {
+	if _, err := r.db.Exec("DELETE FROM dedupe_key"); err == nil {
 		t.Error("a reader can write")
 	}
 	if err := errors.Join(r.Close(), s.Close()); err != nil {

@@ -49,7 +49,7 @@ func (s *Store) Prune(ctx context.Context, r store.Retention, now time.Time) (mo
 	if err != nil {
 		return false, fmt.Errorf("prune: %w", err)
 	}
-	if len(old)+len(keys)+len(records) == 0 && audited == 0 {
+	if len(old)+len(records) == 0 && keys == nil && audited == 0 {
 		s.round = pruneRound{}
 		return false, nil
 	}
@@ -58,7 +58,7 @@ func (s *Store) Prune(ctx context.Context, r store.Retention, now time.Time) (mo
 		s.round = pruneRound{}
 		return false, fmt.Errorf("prune: %w", err)
 	}
-	if op.rows < pruneRows {
+	if op.rows < pruneRows && keys == nil {
 		s.round = pruneRound{}
 		return false, nil
 	}
@@ -74,21 +74,16 @@ type pruneRound struct {
 	after  int64 // the last delivery that was looked at
 }
 
-// hookKey is the primary key of a remembered key.
-type hookKey struct {
-	hook string
-	key  []byte
-}
-
 // prune deletes what a reader found, as far as it still may be.
 type prune struct {
 	deliveries []int64
-	keys       []hookKey
+	keys       *expiredKeys // nil for none
 	records    []recordKey
 	audited    int64 // the last entry of the audit log that goes, 0 for none
 	now        int64
 
 	rows    int
+	emptied bool  // the run of keys
 	removed int64 // deliveries
 	reached int64 // the last delivery that was dealt with
 }
@@ -96,7 +91,7 @@ type prune struct {
 func (*prune) told() []job.Job { return nil }
 
 func (o *prune) apply(c *connection, _ *jumpGuard) error {
-	o.rows = 0
+	o.rows, o.emptied = 0, false
 	if err := o.forgetAudit(c, o.audited); err != nil {
 		return err
 	}
@@ -109,11 +104,8 @@ func (o *prune) apply(c *connection, _ *jumpGuard) error {
 		}
 		o.reached = seq
 	}
-	for _, k := range o.keys {
-		if o.rows >= pruneRows {
-			return nil
-		}
-		if err := o.delete(c.deleteKey, k.hook, k.key, o.now); err != nil {
+	if o.keys != nil && o.rows < pruneRows {
+		if err := o.expire(c, o.keys); err != nil {
 			return err
 		}
 	}
@@ -207,25 +199,4 @@ func (r *reads) column(ctx context.Context, query string, args ...any) ([]int64,
 		out = append(out, v)
 	}
 	return out, rows.Err()
-}
-
-// expired returns keys whose window has ended.
-func (r *reads) expired(ctx context.Context, now time.Time) ([]hookKey, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
-	rows, err := r.db.QueryContext(ctx, "SELECT hook, key FROM dedupe WHERE expires_at <= ? ORDER BY expires_at LIMIT ?",
-		encodeTime(now), pruneRows)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var keys []hookKey
-	for rows.Next() {
-		var k hookKey
-		if err := rows.Scan(&k.hook, &k.key); err != nil {
-			return nil, err
-		}
-		keys = append(keys, k)
-	}
-	return keys, rows.Err()
 }

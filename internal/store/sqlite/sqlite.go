@@ -42,7 +42,8 @@ type Options struct {
 	// them is worth. There is no other reason to set it.
 	Singly bool
 
-	clock clock // the zero clock is the system's
+	clock     clock // the zero clock is the system's
+	runLength int   // of keys; 0 is runLength
 }
 
 func (o *Options) setDefaults() {
@@ -57,6 +58,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.QueueLen <= 0 {
 		o.QueueLen = 1024
+	}
+	if o.runLength <= 0 {
+		o.runLength = runLength
 	}
 	o.clock.setDefaults()
 }

@@ -13,7 +13,9 @@ import (
 type statements struct {
 	begin, commit, rollback *sql.Stmt
 
-	takeKey, keyHolder               *sql.Stmt
+	keyHolder, insertKey, renewKey   *sql.Stmt
+	insertRun, putOffRun, deleteRun  *sql.Stmt
+	keysOfRun, moveKey               *sql.Stmt
 	insertDelivery, insertBody       *sql.Stmt
 	insertJob, jobsOfDelivery, again *sql.Stmt
 
@@ -82,11 +84,14 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 		{&s.commit, "COMMIT"},
 		{&s.rollback, "ROLLBACK"},
 
-		// Changes no row when the key is taken and its window has not ended.
-		{&s.takeKey, `INSERT INTO dedupe (hook, key, delivery, expires_at) VALUES (?, ?, ?, ?)
-			ON CONFLICT (hook, key) DO UPDATE SET delivery = excluded.delivery, expires_at = excluded.expires_at
-			WHERE expires_at <= ?`},
-		{&s.keyHolder, "SELECT delivery FROM dedupe WHERE hook = ? AND key = ?"},
+		{&s.keyHolder, "SELECT delivery, expires_at FROM dedupe_key WHERE seq = ? AND hook = ? AND key = ?"},
+		{&s.insertKey, "INSERT INTO dedupe_key (seq, hook, key, delivery, expires_at) VALUES (?, ?, ?, ?, ?)"},
+		{&s.renewKey, "UPDATE dedupe_key SET delivery = ?, expires_at = ? WHERE seq = ?"},
+		{&s.insertRun, "INSERT INTO dedupe_run (first, length, due, data) VALUES (?, ?, ?, ?)"},
+		{&s.putOffRun, "UPDATE dedupe_run SET due = ? WHERE first = ?"},
+		{&s.deleteRun, "DELETE FROM dedupe_run WHERE first = ? AND NOT EXISTS (SELECT 1 FROM dedupe_key WHERE seq BETWEEN ? AND ?)"},
+		{&s.keysOfRun, "SELECT seq, hook, key, delivery, expires_at FROM dedupe_key WHERE seq BETWEEN ? AND ? ORDER BY seq LIMIT ?"},
+		{&s.moveKey, "DELETE FROM dedupe_key WHERE seq = ?"},
 		{&s.insertDelivery, `INSERT INTO delivery (seq, id, hook, key, key_window, on_duplicate, event,
 			received_at, outcome, origin, method, path, query, ip, secret, config, header, params,
 			withheld, verdicts, size, trace) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`},
@@ -159,7 +164,7 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 		{&s.deleteJobs, "DELETE FROM job WHERE delivery = ?"},
 		{&s.deleteBody, "DELETE FROM body WHERE delivery = ?"},
 		{&s.deleteDelivery, "DELETE FROM delivery WHERE seq = ?"},
-		{&s.deleteKey, "DELETE FROM dedupe WHERE hook = ? AND key = ? AND expires_at <= ?"},
+		{&s.deleteKey, "DELETE FROM dedupe_key WHERE seq = ? AND expires_at <= ?"},
 	} {
 		stmt, err := conn.PrepareContext(ctx, one.text)
 		if err != nil {

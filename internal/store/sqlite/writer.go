@@ -37,6 +37,11 @@ type operation interface {
 	told() []job.Job
 }
 
+// settler is an operation that changes what the connection knows, once it is on disk.
+type settler interface {
+	committed(c *connection)
+}
+
 // The stages of a write.
 const (
 	queued int32 = iota
@@ -69,14 +74,16 @@ type writer struct {
 	began    atomic.Int64               // shared; how long after opened the commit under way began, 0 when none is
 	stopping atomic.Bool                // shared
 
-	conn    *connection // nil until it is opened again
-	retry   time.Duration
-	pause   time.Duration
-	batch   []*write
-	pages   int // written since the last checkpoint
-	alarmed bool
-	now     jumpGuard
-	closed  error
+	conn  *connection // nil until it is opened again
+	retry time.Duration
+	pause time.Duration
+	batch []*write
+	pages int // written since the last checkpoint
+	// unindexed is by how many keys the tail of the index may be longer than a run, after a fault.
+	unindexed int
+	alarmed   bool
+	now       jumpGuard
+	closed    error
 }
 
 // faultState is why the writer cannot commit.
@@ -193,6 +200,7 @@ func (w *writer) run() {
 			select {
 			case wr := <-w.high:
 				w.commit(w.gather(wr))
+				w.indexKeysIfDue()
 				continue
 			default:
 			}
@@ -200,6 +208,7 @@ func (w *writer) run() {
 		select {
 		case wr := <-w.high:
 			w.commit(w.gather(wr))
+			w.indexKeysIfDue()
 		case wr := <-w.low:
 			if wr.stage.CompareAndSwap(queued, taken) {
 				w.commit([]*write{wr})
@@ -270,8 +279,12 @@ func (w *writer) publish(batch []*write) {
 	}
 	var jobs []job.Job
 	for _, wr := range batch {
-		if wr.err == nil {
-			jobs = append(jobs, wr.op.told()...)
+		if wr.err != nil {
+			continue
+		}
+		jobs = append(jobs, wr.op.told()...)
+		if op, ok := wr.op.(settler); ok {
+			op.committed(w.conn)
 		}
 	}
 	if len(jobs) > 0 {

@@ -26,6 +26,26 @@ var listing = []testCase{
 		}
 		f.equal("number of deliveries without a limit", len(f.deliveries(store.Filter{})), 50)
 	}},
+	{"lists between times page without gaps", func(f fixture) {
+		want := map[string]int{}
+		for i := range 40 { // some at the same time, and not all in order
+			d := newDelivery("deploy", "")
+			d.ReceivedAt = epoch.Add(time.Duration(i/3-i%2) * time.Minute)
+			f.accept(d)
+			if !d.ReceivedAt.Before(epoch.Add(2*time.Minute)) && d.ReceivedAt.Before(epoch.Add(11*time.Minute)) {
+				want[d.ID] = 1
+			}
+		}
+		got := map[string]int{}
+		filter := store.Filter{Since: epoch.Add(2 * time.Minute), Until: epoch.Add(11 * time.Minute), Limit: 4}
+		for page := f.deliveries(filter); len(page) > 0; page = f.deliveries(filter) {
+			for _, id := range page {
+				got[id]++
+			}
+			filter.Cursor = page[len(page)-1]
+		}
+		f.equal("how often each is listed", got, want)
+	}},
 	{"a cursor that names nothing is not found", func(f fixture) {
 		j := f.one()
 		for _, cursor := range []string{"x", job.NewID(), j.ID} {
