@@ -258,7 +258,7 @@ func TestKeys_OfAnOlderSchemaAreBroughtOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	const n = 2*runLength + 100
-	made(t, path, append(append([]string{"PRAGMA page_size = 8192", "PRAGMA journal_mode = WAL"}, steps[:7]...), "PRAGMA user_version = 7", fmt.Sprintf(`WITH RECURSIVE c(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM c WHERE i < %d - 1)
+	made(t, path, append(append([]string{"PRAGMA page_size = 8192", "PRAGMA journal_mode = WAL"}, steps[:8]...), "PRAGMA user_version = 8", fmt.Sprintf(`WITH RECURSIVE c(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM c WHERE i < %d - 1)
 		INSERT INTO dedupe (hook, key, delivery, expires_at) SELECT 'deploy', CAST('k' || i AS BLOB), unhex(printf('019c000070008%%019x', i)), %d + i FROM c`,
 		n, encodeTime(epoch)+1e6))...)
 	for range 2 {
