@@ -125,6 +125,7 @@ func (d *Daemon) setup(ctx context.Context) error {
 	d.reloaded.Store(firstState(d.started, conf, diagnostics, broken))
 	d.metrics = newMetrics(d)
 	d.metrics.reload(broken == nil)
+	d.metrics.know(conf.Hooks.Hooks())
 	d.trace = d.openTracer(ctx)
 	if err := d.openStore(ctx); err != nil {
 		return err

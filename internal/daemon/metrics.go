@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/tenterhook/tenterhook/internal/hook"
 	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/series"
 )
@@ -86,6 +87,30 @@ func (m *metrics) reload(ok bool) {
 	m.reloadAt.SetToCurrentTime()
 }
 
+// The counters that alerts look at, of the first mostZeroed hooks of a configuration.
+var (
+	zeroRefused = []string{"verification_failed", "cannot_store", "queue_full", "busy"}
+	zeroJobs    = []job.State{job.Succeeded, job.Failed, job.TimedOut, job.Interrupted, job.Expired}
+)
+
+const mostZeroed = 1000
+
+// know makes the counters of hooks 0 that have counted nothing yet. To Prometheus a counter that
+// begins with its first event has not increased: no alert would see that one.
+func (m *metrics) know(hooks []*hook.Hook) {
+	for _, h := range hooks[:min(len(hooks), mostZeroed)] {
+		m.deliveries.WithLabelValues(h.Name, string(job.Accepted))
+		for _, word := range zeroRefused {
+			m.refused.WithLabelValues(h.Name, word)
+		}
+		for _, r := range h.Rules {
+			for _, state := range zeroJobs {
+				m.jobs.WithLabelValues(h.Name, r.Name, string(state))
+			}
+		}
+	}
+}
+
 // panicked counts a panic of one place, which is 0 until then.
 func (m *metrics) panicked(where string) func() { return m.panics.WithLabelValues(where).Inc }
 
@@ -139,12 +164,23 @@ type queueCollector struct{ d *Daemon }
 
 var queueDesc = prometheus.NewDesc("tenterhook_queue_jobs", "Jobs that have not ended, by state.", []string{"state"}, nil)
 
+var oldestDesc = prometheus.NewDesc("tenterhook_queue_oldest_job_seconds", "For how long the job has waited that waits longest of those whose time has come; 0 without one.", nil, nil)
+
 // Describe implements prometheus.Collector.
-func (queueCollector) Describe(c chan<- *prometheus.Desc) { c <- queueDesc }
+func (queueCollector) Describe(c chan<- *prometheus.Desc) { c <- queueDesc; c <- oldestDesc }
 
 // Collect implements prometheus.Collector.
 func (q queueCollector) Collect(c chan<- prometheus.Metric) {
 	for state, n := range q.d.pool.Counts() {
 		c <- prometheus.MustNewConstMetric(queueDesc, prometheus.GaugeValue, float64(n), string(state))
 	}
+	waited := time.Duration(0)
+	if j, ok := q.d.pool.Oldest(); ok {
+		since := j.CreatedAt
+		if j.RunAt.After(since) {
+			since = j.RunAt
+		}
+		waited = max(0, time.Since(since))
+	}
+	c <- prometheus.MustNewConstMetric(oldestDesc, prometheus.GaugeValue, waited.Seconds())
 }

@@ -108,6 +108,7 @@ func (d *Daemon) reload(ctx context.Context, trigger string) admin.ReloadResult 
 		d.log.Info("configuration is good again", "digest", result.Digest, "trigger", trigger)
 	}
 	d.metrics.reload(true)
+	d.metrics.know(d.hooks().Hooks())
 	if result.Changed || !last.OK || trigger != triggerWatch {
 		d.tellReload(trigger, true, result)
 	}
