@@ -46,6 +46,27 @@ func scrape(t *testing.T) map[string]*metricFamily {
 		all = families(text)
 		return all["tenterhook_listener_gap_seconds"] != nil && all["tenterhook_job_seconds"] != nil && all["tenterhook_expect_last_timestamp_seconds"] != nil
 	})
+	for name, family := range ofFleets(t) {
+		all[name] = family
+	}
+	return all
+}
+
+// ofFleets reads from the code what only a daemon on a database has.
+func ofFleets(t *testing.T) map[string]*metricFamily {
+	t.Helper()
+	text, err := os.ReadFile("metrics_fleet.go")
+	must(t, err)
+	all := map[string]*metricFamily{}
+	for _, m := range regexp.MustCompile(`NewDesc\("(\w+)", "([^"]+)", (.*), nil\)`).FindAllStringSubmatch(string(text), -1) {
+		all[m[1]] = &metricFamily{kind: "gauge", help: m[2], labels: map[string]bool{}}
+		for _, label := range regexp.MustCompile(`"(\w+)"`).FindAllStringSubmatch(m[3], -1) {
+			all[m[1]].labels[label[1]] = true
+		}
+	}
+	if len(all) < 5 {
+		t.Fatalf("the code describes %d metrics of several daemons", len(all))
+	}
 	return all
 }
 
