@@ -189,7 +189,9 @@ type Status struct {
 	// Gaps are the latest times in which no delivery was taken, newest first.
 	Gaps []Gap `json:"gaps"`
 	// Expected are the hooks that expect deliveries, in the order of the file.
-	Expected []Expected   `json:"expected"`
+	Expected []Expected `json:"expected"`
+	// Sources are where hooks take deliveries from, in the order of the file.
+	Sources  []Source     `json:"sources"`
 	Listen   []string     `json:"listen"`
 	Store    string       `json:"store"`
 	Config   ConfigStatus `json:"config"`
@@ -216,6 +218,18 @@ type Gap struct {
 	From    Time    `json:"from"`
 	To      Time    `json:"to"`
 	Seconds float64 `json:"seconds"`
+}
+
+// Source is how it is with where a hook takes its deliveries from.
+type Source struct {
+	Hook        string `json:"hook"`
+	Kind        string `json:"kind"`         // smee, gosmee, tenterhook, poll
+	ConnectedAt Time   `json:"connected_at"` // since when; null while it is not
+	LastAt      Time   `json:"last_at"`      // when the last delivery came in this run
+	Taken       int64  `json:"taken"`        // in this run
+	Refused     int64  `json:"refused"`      // in this run: not genuine, or not readable
+	Held        *int   `json:"held"`         // what waits there; null where it does not say
+	Problem     string `json:"problem"`
 }
 
 // Expected is how it is with a hook that expects deliveries.

@@ -237,6 +237,9 @@ func refusedBy(kind *sender.Kind, target string, err error) error {
 // address is where the provider sends.
 func (c *registerCmd) address(conf *daemon.Config, h *hook.Hook) (string, error) {
 	base := strings.TrimRight(c.URL, "/")
+	if base == "" && h.Pull != nil && h.Pull.Address != "" {
+		return h.Pull.Address, nil
+	}
 	if base == "" {
 		base = conf.Settings.Server.PublicURL
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/tenterhook/tenterhook/internal/daemon"
 	"github.com/tenterhook/tenterhook/internal/hook"
 	"github.com/tenterhook/tenterhook/internal/job"
+	"github.com/tenterhook/tenterhook/internal/pull/pulltest"
 	"github.com/tenterhook/tenterhook/internal/sender/sendertest"
 	"github.com/tenterhook/tenterhook/internal/store"
 	"github.com/tenterhook/tenterhook/internal/store/sqlite"
@@ -30,7 +31,7 @@ import (
 // theirs: "fill FILE" makes a store with one delivery and its two jobs, "daemon FILE SOCKET"
 // serves such a store on a unix socket until the script ends, "waitfor FILE" waits for a file
 // and "waitjob STATE" for a job in that state, "waitjobs N STATE" for so many, "waitreplay STATUS"
-// for a replay that has begun, "waitstreams N" for so many event streams, "waitline FILE TEXT" for
+// for a replay that has begun, "channel KIND VARIABLE" serves a smee or gosmee channel, "waitlisteners VARIABLE N" waits for so many that listen to it, "waitstreams N" for so many event streams, "waitline FILE TEXT" for
 // a text in a file. "tamper FILE" changes an entry of a store's audit log. "provider NAME VARIABLE" serves
 // a provider's API until the script ends, at the address in the variable; "sent VARIABLE URL EVENT N AGO"
 // lets it have sent N deliveries to that address so long ago, of which nobody answered any.
@@ -47,7 +48,7 @@ func TestScripts(t *testing.T) {
 
 // scriptCommands are the commands of the transcripts.
 func scriptCommands() map[string]func(ts *testscript.TestScript, neg bool, args []string) {
-	var providers sync.Map // by URL
+	var providers sync.Map // by URL, channels too
 	return map[string]func(ts *testscript.TestScript, neg bool, args []string){
 		"fill": func(ts *testscript.TestScript, _ bool, args []string) {
 			s := openFilled(ts, args[0])
@@ -94,6 +95,16 @@ func scriptCommands() map[string]func(ts *testscript.TestScript, neg bool, args 
 			ts.Defer(server.Close)
 			ts.Setenv(args[1], server.URL)
 			providers.Store(server.URL, server)
+		},
+		"channel": func(ts *testscript.TestScript, _ bool, args []string) {
+			server := pulltest.New(args[0] == "gosmee")
+			ts.Defer(server.Close)
+			ts.Setenv(args[1], server.ChannelURL())
+			providers.Store(server.ChannelURL(), server)
+		},
+		"waitlisteners": func(ts *testscript.TestScript, _ bool, args []string) {
+			found, _ := providers.Load(ts.Getenv(args[0]))
+			poll(ts, args[1]+" listeners", func() bool { return strconv.Itoa(found.(*pulltest.Server).Listeners()) == args[1] })
 		},
 		"sent": func(ts *testscript.TestScript, _ bool, args []string) {
 			found, ok := providers.Load(ts.Getenv(args[0]))

@@ -57,6 +57,7 @@ func showStatus(e *env, s *admin.Status) {
 		[2]string{"  refused", refusals(s.Traffic.Refused)},
 		[2]string{"  jobs", queue(e, s)},
 		[2]string{"  missing", e.out.paint(red, missing(e.now(), s.Expected))},
+		[2]string{"  sources", sources(e, s.Sources)},
 		[2]string{"  paused", e.out.paint(yellow, pausedNames(e.now(), s.Paused))},
 		[2]string{"  hooks", fmt.Sprintf("%d, configuration %s", s.Hooks, printable(s.Config.Digest))},
 		[2]string{"  last reload", reloadState(e, &s.Config)},
@@ -100,6 +101,33 @@ func missing(now time.Time, expected []admin.Expected) string {
 		}
 	}
 	return strings.Join(parts, ", ")
+}
+
+// sources are where hooks take deliveries from, and how it is with them.
+func sources(e *env, all []admin.Source) string {
+	var parts []string
+	for _, s := range all {
+		text := fmt.Sprintf("%s from %s ", printable(s.Hook), s.Kind)
+		switch {
+		case s.ConnectedAt.IsZero() && s.Problem == "":
+			text += e.out.paint(yellow, "not connected yet")
+		case s.ConnectedAt.IsZero():
+			text += e.out.paint(red, "not connected") + ": " + printable(s.Problem)
+		default:
+			text += "connected for " + age(e.now(), s.ConnectedAt.Time)
+		}
+		if s.Held != nil && *s.Held > 0 {
+			text += fmt.Sprintf(", %d waiting there", *s.Held)
+		}
+		if s.Refused > 0 {
+			text += fmt.Sprintf(", %d refused", s.Refused)
+		}
+		if !s.LastAt.IsZero() {
+			text += fmt.Sprintf(", the last came %s ago", age(e.now(), s.LastAt.Time))
+		}
+		parts = append(parts, text)
+	}
+	return strings.Join(parts, "; ")
 }
 
 // deliveriesIn is what came in during this run.

@@ -11,6 +11,7 @@ import (
 	"github.com/tenterhook/tenterhook/internal/admin"
 	"github.com/tenterhook/tenterhook/internal/hook"
 	"github.com/tenterhook/tenterhook/internal/ingress"
+	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/sender"
 	"github.com/tenterhook/tenterhook/internal/store"
 )
@@ -80,14 +81,17 @@ func (d *Daemon) catchupRound(ctx context.Context, h *hook.Hook, since time.Time
 		return round{}
 	case errors.As(err, &busy):
 		d.log.Warn("catching up waits", "hook", h.Name, "until", busy.Until.UTC(), "taken", caught.Taken, "reason", err)
+		d.pulls.polled(h, caught, err)
 		return round{at: busy.Until, since: since}
 	case err != nil:
 		d.log.Warn("catching up failed", "hook", h.Name, "taken", caught.Taken, "error", err)
+		d.pulls.polled(h, caught, err)
 		return round{at: time.Now().Add(min(catchupAgain, h.Catchup.Every)), since: since}
 	}
 	if caught.Taken > 0 || caught.Lost > 0 {
 		d.log.Info("caught up", "hook", h.Name, "listed", caught.Listed, "taken", caught.Taken, "lost", caught.Lost)
 	}
+	d.pulls.polled(h, caught, nil)
 	return round{at: began.Add(h.Catchup.Every), since: began.Add(-catchupOverlap)}
 }
 
@@ -144,7 +148,7 @@ func (d *Daemon) catchUp(ctx context.Context, h *hook.Hook, since time.Time) (ad
 
 func (d *Daemon) catchUpFrom(ctx context.Context, h *hook.Hook, since time.Time) (caught admin.Caught, err error) {
 	caught.Hook, caught.Since = h.Name, admin.Time{Time: since}
-	if err := canCatchUp(h, d.config.Load().Settings.Server.PublicURL); err != nil {
+	if err := d.canCatchUp(h); err != nil {
 		return caught, fmt.Errorf("%w: %w", admin.ErrRefused, err)
 	}
 	select {
@@ -174,7 +178,11 @@ func (d *Daemon) catchUpFrom(ctx context.Context, h *hook.Hook, since time.Time)
 }
 
 // canCatchUp says what is missing.
-func canCatchUp(h *hook.Hook, public string) error {
+func (d *Daemon) canCatchUp(h *hook.Hook) error {
+	public := d.config.Load().Settings.Server.PublicURL
+	if h.Pull != nil && h.Pull.Address != "" || h.Catchup != nil && h.Catchup.Poll {
+		public = "-" // it is not known by that
+	}
 	switch {
 	case h.API == nil || h.API.Kind.Deaf:
 		return fmt.Errorf("the sender of hook %q has no API that tells what it sent", h.Name)
@@ -236,17 +244,12 @@ func (d *Daemon) knownKeys(ctx context.Context, h *hook.Hook, since time.Time) (
 
 // catchTarget takes in what the registrations of a target missed, the oldest first.
 func (d *Daemon) catchTarget(ctx context.Context, h *hook.Hook, api sender.History, since time.Time, known map[string]bool, caught *admin.Caught) error {
-	hooks, err := api.Hooks(ctx)
+	registered, err := d.registered(ctx, h, api)
 	if err != nil {
 		return err
 	}
-	found := false
-	for _, r := range hooks {
-		ours, path := d.config.Load().HookAt("", r.URL)
-		if ours == nil || ours.Name != h.Name {
-			continue
-		}
-		found = true
+	for _, at := range registered {
+		r, path := at.Registered, at.path
 		missing, err := api.Sent(ctx, r, since, func(s *sender.Sent) bool {
 			caught.Listed++
 			if known[s.Key] {
@@ -264,10 +267,41 @@ func (d *Daemon) catchTarget(ctx context.Context, h *hook.Hook, api sender.Histo
 			known[s.Key] = true
 		}
 	}
-	if !found {
-		return fmt.Errorf("hook %q is not registered there as %s: \"tenterhook register\" does that", h.Name, d.config.Load().Settings.Server.PublicURL+h.Path)
-	}
 	return nil
+}
+
+// registeredAs is a hook as its sender has it, and the path that it is called by.
+type registeredAs struct {
+	sender.Registered
+	path string
+}
+
+// registered are the registrations of a hook at its sender. Of Stripe's events it needs none when
+// they are polled: they are the account's.
+func (d *Daemon) registered(ctx context.Context, h *hook.Hook, api sender.History) (all []registeredAs, err error) {
+	if h.Catchup != nil && h.Catchup.Poll && h.API.Kind.Target == "" {
+		return []registeredAs{{sender.Registered{Events: []string{"*"}}, h.Path}}, nil
+	}
+	hooks, err := api.Hooks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	config := d.config.Load()
+	for _, r := range hooks {
+		if ours, path := config.HookAt("", r.URL); ours != nil && ours.Name == h.Name {
+			all = append(all, registeredAs{r, path})
+		} else if h.Pull != nil && sender.SameURL(r.URL, h.Pull.Address) {
+			all = append(all, registeredAs{r, h.Path})
+		}
+	}
+	if all == nil {
+		address := config.Settings.Server.PublicURL + h.Path
+		if h.Pull != nil && h.Pull.Address != "" {
+			address = "its pull.address, or channel"
+		}
+		return nil, fmt.Errorf("hook %q is not registered there as %s: \"tenterhook register\" does that", h.Name, address)
+	}
+	return all, nil
 }
 
 // catchOne takes one delivery in. One that cannot be read, or that the sender has no more of, is lost:
@@ -278,7 +312,11 @@ func (d *Daemon) catchOne(ctx context.Context, h *hook.Hook, api sender.History,
 			return d.lost(ctx, h, s, err, caught)
 		}
 	}
-	receipt, err := d.ingress.Collect(ctx, h, path, s.Header, s.Body)
+	origin := job.OriginCatchup
+	if h.Catchup != nil && h.Catchup.Poll {
+		origin = job.OriginPull
+	}
+	receipt, err := d.ingress.Collect(ctx, h, origin, path, s.Header, s.Body)
 	s.Body = nil // not needed any more, and the list is long
 	switch {
 	case errors.Is(err, store.ErrUnavailable), errors.Is(err, ingress.ErrFull):

@@ -71,6 +71,7 @@ type Daemon struct {
 	replays replays
 	heard   *listened
 	silence *silence
+	pulls   *pulls
 	// searches has an element for each search that runs.
 	searches chan struct{}
 	catchups catchups
@@ -138,7 +139,11 @@ func (d *Daemon) setup(ctx context.Context) error {
 		return err
 	}
 	d.silence.trace = d.trace
-	d.metrics.registry.MustRegister(d.heard, d.silence)
+	d.pulls, err = openPulls(ctx, &pulls{store: d.store, hooks: d.hooks, take: d.takePulled, leads: d.pool.Leads, log: d.log})
+	if err != nil {
+		return err
+	}
+	d.metrics.registry.MustRegister(d.heard, d.silence, d.pulls)
 	if err := d.restoreRejects(ctx); err != nil {
 		return err
 	}
@@ -338,6 +343,7 @@ func (d *Daemon) Run(ctx, quick context.Context) error {
 		span := d.heard.begin(ctx)
 		background.Go(func() { d.heard.beat(ctx, span) })
 		background.Go(func() { d.silence.watch(ctx) })
+		background.Go(func() { d.pulls.run(ctx) })
 	}
 	pool := make(chan error, 1)
 	go func() { pool <- d.pool.Run(fetch, work) }()

@@ -96,6 +96,7 @@ func (d *Daemon) reload(ctx context.Context, trigger string) admin.ReloadResult 
 		d.config.Store(next)
 		d.pool.Move()
 		crashpoint.Reach(crashpoint.ReloadSwapped)
+		d.pulls.changed()
 		d.keepSeries()
 		d.keepLastGood()
 		for _, name := range result.NeedsRestart {

@@ -85,6 +85,7 @@ type hookSpec struct {
 	Rate     *rateSpec       `yaml:"rate" doc:"Requests that one sender address may make; beyond it the answer is 429."`
 	API      config.Node     `yaml:"api" doc:"The sender's own API, which register and catchup speak to."`
 	Catchup  config.Node     `yaml:"catchup" doc:"Ask the sender's API, at the start and every so often, for what did not arrive."`
+	Pull     config.Node     `yaml:"pull" doc:"Take deliveries from where they wait, with no open port: a channel of smee.io or gosmee, another Tenterhook, or the sender's API."`
 	Dedupe   config.Node     `yaml:"dedupe" doc:"What makes two requests the same delivery; or the word none."`
 	Respond  config.Node     `yaml:"respond" doc:"The answer to a delivery that was stored, in place of the standard one."`
 	Let      config.Node     `yaml:"let" doc:"Names for expressions, computed once per delivery, on first use; each may use those above it."`
@@ -129,6 +130,7 @@ func compileHook(node config.Node, c Context, d *config.Diagnostics) (*Hook, *ho
 	compileDedupe(h, spec, d)
 	compileAPI(h, spec, d)
 	compileCatchup(h, spec, c, d)
+	compilePull(h, spec, c, d)
 	scope := compileLets(h, spec, d)
 	h.scope = scope
 	compileRespond(h, spec, scope, d)

@@ -71,6 +71,7 @@ func compileAPI(h *Hook, spec *hookSpec, d *config.Diagnostics) {
 type Catchup struct {
 	Every  time.Duration
 	Within time.Duration // how far back, at most
+	Poll   bool          // it is how deliveries come (pull: {poll: …}), and not for what went astray
 }
 
 type catchupSpec struct {

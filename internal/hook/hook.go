@@ -90,6 +90,7 @@ type Hook struct {
 	Dedupe   Dedupe
 	API      *API     // nil for a sender whose API is not known
 	Catchup  *Catchup // nil: only when somebody asks
+	Pull     *Pull    // nil: deliveries only arrive
 	Rules    []*Rule
 	Expect   *Expect // nil: nothing is expected
 

@@ -20,7 +20,7 @@ var ErrFull = errors.New("the queue is full")
 // that they are from was asked over TLS with its token. It is called, decided on and stored as one
 // that arrived, but for this: one that is there already starts nothing again, whatever
 // on_duplicate says.
-func (h *Handler) Collect(ctx context.Context, hk *hook.Hook, path string, header http.Header, body []byte) (store.Receipt, error) {
+func (h *Handler) Collect(ctx context.Context, hk *hook.Hook, origin, path string, header http.Header, body []byte) (store.Receipt, error) {
 	_, params := h.Hooks().Lookup(path)
 	header, withheld := hk.Conceal(header)
 	req := &request.Request{
@@ -28,7 +28,7 @@ func (h *Handler) Collect(ctx context.Context, hk *hook.Hook, path string, heade
 		ReceivedAt: time.Now().UTC().Truncate(time.Millisecond), Format: hk.Format,
 	}
 	d := &job.Delivery{
-		ID: job.NewID(), ReceivedAt: req.ReceivedAt, Origin: "catchup", Method: req.Method, Path: req.Path,
+		ID: job.NewID(), ReceivedAt: req.ReceivedAt, Origin: origin, Method: req.Method, Path: req.Path,
 		Query: req.RawQuery, IP: req.IP.String(), Header: req.Header, Withheld: withheld, Params: req.Params,
 		Body: req.Body, Size: len(req.Body), Secret: -1, Config: hk.Config,
 	}

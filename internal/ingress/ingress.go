@@ -278,7 +278,7 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request, hk *hook.Hook, re
 		return nil
 	}
 	d := &job.Delivery{
-		ID: job.NewID(), ReceivedAt: req.ReceivedAt, Origin: "request", Method: req.Method, Path: req.Path,
+		ID: job.NewID(), ReceivedAt: req.ReceivedAt, Origin: job.OriginRequest, Method: req.Method, Path: req.Path,
 		Query: req.RawQuery, IP: req.IP.String(), Header: req.Header, Withheld: withheld, Params: req.Params,
 		Body: req.Body, Size: len(req.Body), Secret: secret, Config: hk.Config,
 	}

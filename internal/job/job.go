@@ -114,7 +114,7 @@ type Delivery struct {
 	Event       string        // the provider's event type, or ""
 	ReceivedAt  time.Time
 	Outcome     Outcome
-	Origin      string // "request", or OriginExpect
+	Origin      string // how it came: one of the Origin words
 	Method      string
 	Path        string // as routed, without the query
 	Query       string // raw
@@ -128,6 +128,20 @@ type Delivery struct {
 	Config      string        // digest of the configuration that decided
 	Verdicts    []RuleVerdict // lists are without their conditions and values
 	JobIDs      []string      // filled by reads, oldest first
+}
+
+// The Origin of a delivery.
+const (
+	OriginRequest = "request" // it arrived at the listener
+	OriginCatchup = "catchup" // the sender's API told of it
+	OriginPull    = "pull"    // it was taken from where it waited
+)
+
+// Position is how far a source has been read that can go on from there.
+type Position struct {
+	Hook   string
+	Source string // which; another source of the hook begins anew
+	Place  string // in the source's own words
 }
 
 // Job is one rule that matched one delivery.

@@ -145,6 +145,8 @@ type Store interface {
 	// SetExpectation keeps or, with on false, forgets what is remembered of a hook that expects
 	// deliveries.
 	SetExpectation(ctx context.Context, e job.Expectation, on bool) error
+	// SetPosition keeps or, with on false, forgets how far the source of a hook has been read.
+	SetPosition(ctx context.Context, p job.Position, on bool) error
 	// Prune deletes one small slice of what retention no longer keeps and of expired keys. It
 	// reports whether there is more to do.
 	Prune(ctx context.Context, r Retention, now time.Time) (more bool, err error)
@@ -182,6 +184,8 @@ type Store interface {
 	Listened(ctx context.Context) ([]job.Listened, error)
 	// Expectations returns what is remembered of hooks that expect deliveries, by hook.
 	Expectations(ctx context.Context) ([]job.Expectation, error)
+	// Positions returns how far sources have been read, by hook.
+	Positions(ctx context.Context) ([]job.Position, error)
 	// Throttles calls yield for each throttle that is not over, with what job.Pace keeps of it.
 	Throttles(ctx context.Context, yield func(hook, rule, key string, at time.Time)) error
 	// Live calls yield for every job that has not ended, in Seq order, until it returns false.

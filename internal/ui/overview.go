@@ -266,6 +266,13 @@ func (u *UI) attention(s *admin.Status, hooks []health, recent []job.Delivery, n
 			add(notice{"bad", "bad", x.Hook + ": an expected delivery did not come", "nothing for " + spanText(now.Sub(x.MissingSince.Time)), hookURL(x.Hook), "Show the hook"})
 		}
 	}
+	for _, x := range s.Sources {
+		if x.ConnectedAt.IsZero() && x.Problem != "" {
+			add(notice{"bad", "bad", x.Hook + ": its source is not connected", x.Kind + ": " + x.Problem, hookURL(x.Hook), "Show the hook"})
+		} else if x.Problem != "" {
+			add(notice{"warn", "clock", x.Hook + ": " + x.Problem, "source: " + x.Kind, hookURL(x.Hook), ""})
+		}
+	}
 	for _, p := range s.Paused {
 		add(notice{"wait", "pause", strings.TrimSuffix(p.Hook+"/"+p.Rule, "/") + " is paused", "for " + spanText(now.Sub(p.Since.Time)) + "; what arrives is kept", hookURL(p.Hook), "Resume"})
 	}

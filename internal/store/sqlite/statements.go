@@ -44,6 +44,7 @@ type statements struct {
 	keepListened, deleteListened *sql.Stmt
 
 	keepExpectation, deleteExpectation *sql.Stmt
+	keepPosition, deletePosition       *sql.Stmt
 }
 
 // Conditions on the state of a job; the partial index of the schema repeats isLive.
@@ -156,6 +157,8 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 		{&s.deleteReplays, "DELETE FROM replay WHERE seq <= (SELECT seq FROM replay ORDER BY seq DESC LIMIT 1 OFFSET ?)"},
 		{&s.keepExpectation, "INSERT OR REPLACE INTO expectation (hook, since, last, silent) VALUES (?, ?, ?, ?)"},
 		{&s.deleteExpectation, "DELETE FROM expectation WHERE hook = ?"},
+		{&s.keepPosition, "INSERT OR REPLACE INTO position (hook, source, place) VALUES (?, ?, ?)"},
+		{&s.deletePosition, "DELETE FROM position WHERE hook = ?"},
 		{&s.keepListened, "INSERT INTO listened (id, since, until) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET until = excluded.until"},
 		{&s.deleteListened, "DELETE FROM listened WHERE seq <= (SELECT seq FROM listened ORDER BY seq DESC LIMIT 1 OFFSET ?)"},
 

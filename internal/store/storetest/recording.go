@@ -107,6 +107,17 @@ var recording = []testCase{
 		f.store = f.reopen()
 		f.equal("Replays", value(f.store.Replays(f.context())), []job.Replay{b, a})
 	}},
+	{"how far sources have been read is remembered until it is forgotten", func(f fixture) {
+		a, b := job.Position{Hook: "a", Source: "smee:1", Place: "1-0"}, job.Position{Hook: "b", Source: "gosmee:2", Place: "x\x00"}
+		f.ok(f.store.SetPosition(f.context(), b, true))
+		f.ok(f.store.SetPosition(f.context(), a, true))
+		a.Place = "2-0"
+		f.ok(f.store.SetPosition(f.context(), a, true))
+		f.store = f.reopen()
+		f.equal("Positions", value(f.store.Positions(f.context())), []job.Position{a, b})
+		f.ok(f.store.SetPosition(f.context(), a, false))
+		f.equal("Positions", value(f.store.Positions(f.context())), []job.Position{b})
+	}},
 	{"what hooks expect is remembered until it is forgotten", func(f fixture) {
 		a := job.Expectation{Hook: "backup", Since: epoch}
 		b := job.Expectation{Hook: "deploy", Since: epoch, Last: epoch.Add(time.Hour), Silent: epoch.Add(time.Hour)}
