@@ -23,21 +23,23 @@ const (
 	target  = "docs/images/terminal.svg"
 )
 
-// The configuration of the picture, and the slip that check finds.
+// The configuration of the picture: a deploy that takes its time, and a chat that is down.
 const hooks = `admin: {listen: unix:admin.sock}
-server: {listen: unix:hooks.sock}
+server: {listen: unix:hooks.sock, drain: 1s}
 hooks:
   - name: site
     path: /github
     provider: github
     secret: ${file:secret}
-    rules:
-      - name: deploy
-        match: event == "push" && branch == "main"
-        exec: [echo, "deploying ${{ short(sha) }}"]
-      - name: announce
-        match: event == "release" && payload.action == "published"
-        run: ./announce.sh
+    match: event == "push" && branch == "main"
+    run: while [ -e busy ]; do sleep 0.1; done; echo deployed
+    concurrency: {key: "${{ repo }}", overflow: replace_pending}
+  - name: chat
+    path: /releases
+    provider: github
+    secret: ${file:secret}
+    match: event == "release" && payload.action == "published"
+    http: {url: "http://127.0.0.1:9", json: {text: "${{ payload.release.tag_name }} is out"}, allow_private: true}
 `
 
 func main() {
@@ -79,7 +81,7 @@ func (s *stage) build(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("build: %w\n%s", err, out)
 	}
-	for name, text := range map[string]string{"hooks.yaml": hooks, "secret": "0123456789abcdef0123456789abcdef\n", "announce.sh": "#!/bin/sh\n"} {
+	for name, text := range map[string]string{"hooks.yaml": hooks, "secret": "0123456789abcdef0123456789abcdef\n"} {
 		if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o700); err != nil {
 			return err
 		}
@@ -111,26 +113,33 @@ func (s *stage) serve(ctx context.Context) (stop func() error, err error) {
 	return nil, errors.Join(errors.New("the daemon does not start"), stop())
 }
 
-// play runs the commands of the picture, one after the other.
+// play lets deliveries come, and shows what one sees of them.
 func (s *stage) play(ctx context.Context) error {
-	if err := s.show(ctx, "tenterhook send site"); err != nil {
-		return err
+	const release = `{"action":"published","release":{"tag_name":"v1.2.0"}}`
+	for _, text := range []string{
+		"tenterhook send site", // deployed at once
+		"while tenterhook jobs --json | grep -q running; do sleep 0.1; done; touch busy",
+		"tenterhook send site",
+		"tenterhook send chat --event release --data '" + release + "'",
+		"tenterhook send site; tenterhook send site", // while a deploy runs: the newest waits
+		`tenterhook send site --data '{"ref":"refs/heads/door","after":"9f2c1e"}'`,
+		"while ! tenterhook jobs --json | grep -q scheduled; do sleep 0.1; done",
+	} {
+		if out, err := s.command(ctx, text).CombinedOutput(); err != nil {
+			return fmt.Errorf("%s: %w: %s", text, err, out)
+		}
 	}
 	ids, err := s.command(ctx, "tenterhook complete deliveries").Output()
 	if err != nil {
 		return fmt.Errorf("find the delivery: %w", err)
 	}
 	id, _, _ := strings.Cut(string(ids), "\t")
-	for _, text := range []string{
-		"tenterhook explain " + id,
-		"tenterhook jobs",
-		"sed -i 's/branch ==/brnch ==/' hooks.yaml; tenterhook check",
-	} {
+	for _, text := range []string{"tenterhook jobs", "tenterhook explain " + id[len(id)-min(8, len(id)):]} {
 		if err := s.show(ctx, text); err != nil {
 			return err
 		}
 	}
-	return nil
+	return os.Remove(filepath.Join(s.dir, "busy"))
 }
 
 // show runs a command at a terminal, and keeps what was typed and seen. How it ends does not
@@ -151,7 +160,7 @@ func (s *stage) show(ctx context.Context, text string) error {
 	if len(s.lines) > 0 {
 		s.lines = append(s.lines, line{})
 	}
-	s.lines = append(s.lines, line{typed: true, runs: []run{{text: "$ ", faint: true}, {text: text, bold: true}}})
+	s.lines = append(s.lines, line{runs: []run{{text: "$ ", faint: true}, {text: text, bold: true}}})
 	s.lines = append(s.lines, read(strings.ReplaceAll(string(seen), s.dir, "/srv/hooks"))...)
 	return nil
 }

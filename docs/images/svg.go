@@ -9,10 +9,9 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
-// line is one line of the terminal. One that was typed begins a new scene.
+// line is one line of the terminal.
 type line struct {
-	typed bool
-	runs  []run
+	runs []run
 }
 
 // run is text of one look.
@@ -102,49 +101,33 @@ const (
 	margin, bar   = 20.0, 38.0
 )
 
-const head = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %[1]g %[2]g" width="%[1]g" height="%[2]g" role="img" aria-label="A terminal: tenterhook send, explain, jobs and check">
+const head = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %[1]g %[2]g" width="%[1]g" height="%[2]g" role="img" aria-label="A terminal: tenterhook jobs and explain">
 <!-- Drawn by go run ./docs/images from the program's own output. -->
 <style>
 text { font: 14px ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", "Liberation Mono", monospace; fill: #d6deeb; white-space: pre }
 .bold { font-weight: 700; fill: #ffffff } .faint { fill: #7f8ea3 }
 .red { fill: #ff6b6b } .green { fill: #5bd77a } .yellow { fill: #f2c94c } .blue { fill: #6cb6ff } .magenta { fill: #d58fe6 } .cyan { fill: #5ad1d8 }
-@media (prefers-reduced-motion: no-preference) {
-.scene { animation: appear .01s linear both } .typed { clip-path: inset(0 0 0 0); animation: type 1s steps(40) both }
-@keyframes appear { from { opacity: 0 } to { opacity: 1 } }
-@keyframes type { from { clip-path: inset(0 100%% 0 0) } to { clip-path: inset(0 0 0 0) } }
-}
 </style>
 <rect width="%[1]g" height="%[2]g" rx="10" fill="#161b26"/>
 <path d="M0 10a10 10 0 0 1 10-10h%[3]ga10 10 0 0 1 10 10v28h-%[1]gz" fill="#1f2633"/>
 <circle cx="20" cy="19" r="6" fill="#ff5f57"/><circle cx="40" cy="19" r="6" fill="#febc2e"/><circle cx="60" cy="19" r="6" fill="#28c840"/>
 `
 
-// picture draws the lines. Where nothing moves, or nobody wants it to, all of them are there.
+// picture draws the lines. Nothing moves: what a page shows first has to be there at once.
 func picture(lines []line) string {
 	width, height := 2*margin+columns*cell, bar+2*margin+float64(len(lines))*leading-leading/4
 	var b strings.Builder
 	fmt.Fprintf(&b, head, width, height, width-20)
-	at := 0.4 // seconds
 	for i, l := range lines {
 		y := bar + margin + float64(i)*leading + leading/2
-		class := "scene"
-		if l.typed {
-			class = "scene typed"
-		}
 		if len(l.runs) > 0 {
-			fmt.Fprintf(&b, `<text class="%s" style="animation-delay:%.2fs" y="%g">`, class, at, y)
+			fmt.Fprintf(&b, `<text y="%g">`, y)
 			column := 0
 			for _, r := range l.runs {
 				fmt.Fprintf(&b, `<tspan x="%g"%s>%s</tspan>`, margin+float64(column)*cell, r.class(), html.EscapeString(r.text))
 				column += ansi.StringWidth(r.text)
 			}
 			b.WriteString("</text>\n")
-		}
-		if l.typed {
-			at += 1.2
-		}
-		if i+1 < len(lines) && lines[i+1].typed {
-			at += 1.6
 		}
 	}
 	b.WriteString("</svg>\n")

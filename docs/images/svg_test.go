@@ -21,7 +21,7 @@ func TestRead_TakesWhatATerminalShowsApart(t *testing.T) {
 }
 
 func TestPicture_ShowsTextAsItIs(t *testing.T) {
-	svg := picture([]line{{typed: true, runs: []run{{text: "$ "}, {text: `echo "<&>"`, bold: true}}}})
+	svg := picture([]line{{runs: []run{{text: "$ "}, {text: `echo "<&>"`, bold: true}}}})
 	if !strings.Contains(svg, `<tspan x="36.8" class="bold">echo &#34;&lt;&amp;&gt;&#34;</tspan>`) {
 		t.Error(svg)
 	}
