@@ -203,7 +203,7 @@ type Status struct {
 	NotReady string       `json:"not_ready"` // why not, in words
 	// Jobs counts those that have not ended, by state.
 	Jobs map[job.State]int `json:"jobs"`
-	// Secrets are those of hooks that have several, while they are rotated.
+	// Secrets are those of all hooks, in the order of the file.
 	Secrets []SecretStatus `json:"secrets"`
 	// Paused are the rules that start nothing.
 	Paused []Pause `json:"paused"`
@@ -264,6 +264,7 @@ type AckTimes struct {
 type SecretStatus struct {
 	Hook      string `json:"hook"`
 	Position  int    `json:"position"`   // from 0, as in the configuration
+	Of        int    `json:"of"`         // so many the hook has; more than one while it is rotated
 	LastMatch Time   `json:"last_match"` // in this run of the daemon; null for never
 }
 

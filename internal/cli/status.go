@@ -20,7 +20,7 @@ type statusCmd struct {
 
 // Help is the longer text of the command.
 func (statusCmd) Help() string {
-	return `Shows whether deliveries are taken, for how long the daemon runs and when it did not listen, what came in and how fast it was answered, the queue, the last reload, and the secrets that are being rotated.
+	return `Shows whether deliveries are taken, for how long the daemon runs and when it did not listen, what came in and how fast it was answered, the queue, the last reload, and when each secret was last used.
 
     tenterhook status
     watch -c tenterhook status
@@ -64,8 +64,8 @@ func showStatus(e *env, s *admin.Status) {
 		[2]string{"  needs a restart", e.out.paint(yellow, printable(strings.Join(s.Config.NeedsRestart, ", ")))},
 		[2]string{"  store", printable(s.Store)},
 	)
-	for _, line := range secretAdvice(s, e.now()) {
-		fmt.Fprintln(e.stdout, "  "+printable(line))
+	for _, secret := range s.Secrets {
+		fmt.Fprintln(e.stdout, "  "+printable(secretUse(secret, s.StartedAt.Time, e.now())))
 	}
 	e.problems(s.Config.Problems)
 }
@@ -188,22 +188,20 @@ func pausedNames(now time.Time, paused []admin.Pause) string {
 // unusedFor is how long a secret is not needed before it is said to be old.
 const unusedFor = 7 * 24 * time.Hour
 
-// secretAdvice says how a rotation of secrets goes.
-func secretAdvice(s *admin.Status, now time.Time) (lines []string) {
-	for _, secret := range s.Secrets {
-		name := fmt.Sprintf("secret %d of %s", secret.Position+1, secret.Hook)
-		switch since := now.Sub(s.StartedAt.Time); {
-		case !secret.LastMatch.IsZero() && now.Sub(secret.LastMatch.Time) < unusedFor:
-			lines = append(lines, fmt.Sprintf("%s last matched %s ago", name, age(now, secret.LastMatch.Time)))
-		case !secret.LastMatch.IsZero():
-			lines = append(lines, fmt.Sprintf("%s has not matched for %s: it can go", name, age(now, secret.LastMatch.Time)))
-		case since > unusedFor:
-			lines = append(lines, fmt.Sprintf("%s has not matched since the start %s ago: remove it, or look whether the sender uses it yet", name, age(now, s.StartedAt.Time)))
-		default:
-			lines = append(lines, fmt.Sprintf("%s has not matched since the start %s ago", name, age(now, s.StartedAt.Time)))
-		}
+// secretUse says when a secret was last used, and how a rotation goes.
+func secretUse(s admin.SecretStatus, started, now time.Time) string {
+	name := fmt.Sprintf("secret %d of %s", s.Position+1, s.Hook)
+	rotated := s.Of > 1
+	switch last := s.LastMatch.Time; {
+	case last.IsZero() && rotated && now.Sub(started) > unusedFor:
+		return fmt.Sprintf("%s has not matched since the start %s ago: remove it, or look whether the sender uses it yet", name, age(now, started))
+	case last.IsZero():
+		return fmt.Sprintf("%s has not matched since the start %s ago", name, age(now, started))
+	case rotated && now.Sub(last) >= unusedFor:
+		return fmt.Sprintf("%s has not matched for %s: it can go", name, age(now, last))
+	default:
+		return fmt.Sprintf("%s last matched %s ago", name, age(now, last))
 	}
-	return lines
 }
 
 // queue is how many jobs wait and run, and how many of the workers are busy.

@@ -173,9 +173,9 @@ func (b backend) Status() admin.Status {
 	secrets := []admin.SecretStatus{}
 	for _, h := range running.Hooks.Hooks() {
 		for i := range h.SecretCount() {
-			if h.SecretCount() > 1 {
-				secrets = append(secrets, admin.SecretStatus{Hook: h.Name, Position: i, LastMatch: admin.Time{Time: d.metrics.lastMatch(h.Name, i)}})
-			}
+			secrets = append(secrets, admin.SecretStatus{
+				Hook: h.Name, Position: i, Of: h.SecretCount(), LastMatch: admin.Time{Time: d.metrics.lastMatch(h.Name, i)},
+			})
 		}
 	}
 	return admin.Status{

@@ -322,6 +322,9 @@ const unusedFor = 7 * 24 * time.Hour
 // secretNotices say how a rotation of secrets goes.
 func secretNotices(s *admin.Status, now time.Time) (out []notice) {
 	for _, secret := range s.Secrets {
+		if secret.Of < 2 {
+			continue
+		}
 		name := fmt.Sprintf("%s: secret %d", secret.Hook, secret.Position+1)
 		url := hookURL(secret.Hook)
 		switch {
