@@ -12,6 +12,7 @@ import (
 // The bounds of a target's breaker.
 const (
 	failuresToOpen = 5                // in a row: no answer, or one that says the server is at fault
+	leastOutage    = time.Minute      // and for so long: what a rule's own retry: is for is left to it
 	firstPause     = 10 * time.Second // doubled by each request that fails after a pause
 	longestPause   = 5 * time.Minute
 	probeTime      = defaultHTTPTimeout // how long one request is waited for that tries the target again
@@ -20,11 +21,13 @@ const (
 
 // breaker keeps requests from a target that fails, so that jobs do not wait for one timeout after
 // the other, and a server that comes back is not met by all of them at once. It is closed until
-// failuresToOpen requests have failed in a row, then open for a pause, and then half open: one
-// request is let through, and decides. The zero breaker is closed. It knows no clock, and is not
-// safe for concurrent use.
+// failuresToOpen requests have failed in a row, over patience at least, then open for a pause, and
+// then half open: one request is let through, and decides. The zero breaker is closed. It knows no
+// clock, and is not safe for concurrent use.
 type breaker struct {
+	patience time.Duration
 	failures int           // in a row
+	first    time.Time     // of them
 	pause    time.Duration // 0 while it is closed
 	until    time.Time     // the end of the pause
 	probe    time.Time     // until then the request is waited for that tries the target; zero when there is none
@@ -47,9 +50,12 @@ func (b *breaker) admit(now time.Time) (ok bool, before time.Time) {
 
 // failed counts a request that was admitted.
 func (b *breaker) failed(now time.Time) {
+	if b.failures == 0 {
+		b.first = now
+	}
 	b.failures++
 	b.last = now
-	if b.failures < failuresToOpen || now.Before(b.until) { // then it began before the pause
+	if b.failures < failuresToOpen || now.Sub(b.first) < b.patience || now.Before(b.until) { // then it began before the pause
 		return
 	}
 	b.pause = min(max(2*b.pause, firstPause), longestPause)
@@ -70,19 +76,20 @@ const (
 
 // breakers are those of the targets that fail, by scheme, host and port.
 type breakers struct {
-	now func() time.Time
+	now      func() time.Time
+	patience time.Duration
 
 	mu sync.Mutex
 	by map[string]*breaker
 }
 
-func newBreakers(now func() time.Time) *breakers {
-	return &breakers{now: now, by: map[string]*breaker{}}
+func newBreakers(now func() time.Time, patience time.Duration) *breakers {
+	return &breakers{now: now, patience: patience, by: map[string]*breaker{}}
 }
 
 // failing are the breakers of the process. They belong to targets and not to rules: a reload makes
 // new rules, and the target still fails.
-var failing = newBreakers(time.Now)
+var failing = newBreakers(time.Now, leastOutage)
 
 // targetError is why a request was not sent.
 type targetError struct {
@@ -122,7 +129,7 @@ func (bs *breakers) leave(target string, h health) {
 	case fails:
 		if b == nil {
 			bs.makeRoom()
-			b = &breaker{}
+			b = &breaker{patience: bs.patience}
 			bs.by[target] = b
 		}
 		b.failed(bs.now())

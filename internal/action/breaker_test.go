@@ -133,9 +133,24 @@ func TestBreaker_WhatBeganBeforeThePauseDoesNotMakeItLonger(t *testing.T) {
 	}
 }
 
+func TestHTTP_ARulesOwnRetriesAreMadeHoweverOftenTheTargetFailsAtFirst(t *testing.T) {
+	s := newBroken(t, serverError)
+	s.bs.patience = leastOutage
+	for i := range 4 * failuresToOpen {
+		if r := s.attempt(t, i+1, ""); r.Status != 502 {
+			t.Fatalf("attempt %d: %+v", i+1, r)
+		}
+	}
+	s.at = s.at.Add(leastOutage)
+	s.attempt(t, 1, "")
+	if r := s.attempt(t, 1, ""); r.Status != 0 || s.hits.Load() != 4*failuresToOpen+1 {
+		t.Errorf("after a minute: %+v, %d requests", r, s.hits.Load())
+	}
+}
+
 func TestBreakers_AreBounded(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
-	bs := newBreakers(func() time.Time { return now })
+	bs := newBreakers(func() time.Time { return now }, 0)
 	for i := range 3 * maxTargets {
 		now = now.Add(time.Second)
 		bs.leave(fmt.Sprintf("https://%d.example", i), fails)
@@ -187,7 +202,7 @@ func newBroken(t *testing.T, answer http.HandlerFunc) *broken {
 			answer(w, r)
 		}
 	})
-	s.bs = newBreakers(func() time.Time { return s.at })
+	s.bs = newBreakers(func() time.Time { return s.at }, 0)
 	return s
 }
 
