@@ -112,6 +112,18 @@ func CompileMatch(src string, s Scope) (*Program, error) {
 	return p, nil
 }
 
+// CompileNumber compiles a number: what is known to be none is refused.
+func CompileNumber(src string, s Scope) (*Program, error) {
+	p, err := Compile(src, s)
+	if err != nil {
+		return nil, err
+	}
+	if kind := kindsIn(s).of(body(p.root)); kind != unknown && kind != number {
+		return nil, &Error{Width: len(src), Message: "wants a number; this is " + kind.article()}
+	}
+	return p, nil
+}
+
 // otherThanCondition says what an expression is that can be no condition, or "".
 func otherThanCondition(n ast.Node, scope Scope) string {
 	n = body(n)

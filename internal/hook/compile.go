@@ -127,12 +127,12 @@ func compileHook(node config.Node, c Context, d *config.Diagnostics) (*Hook, *ho
 	compilePreset(h, spec, d)
 	compileRequest(h, spec, node, d)
 	compileVerify(h, spec, node, c, d)
-	compileDedupe(h, spec, d)
+	scope := compileLets(h, spec, d)
+	h.scope = scope
+	compileDedupe(h, spec, scope, d)
 	compileAPI(h, spec, d)
 	compileCatchup(h, spec, c, d)
 	compilePull(h, spec, c, d)
-	scope := compileLets(h, spec, d)
-	h.scope = scope
 	compileRespond(h, spec, scope, d)
 	compileRules(h, m, node, spec, scope, c, d)
 	compileExpect(h, spec.Expect, scope, c, d)
@@ -183,6 +183,9 @@ func compileRequest(h *Hook, spec *hookSpec, node config.Node, d *config.Diagnos
 			suggest(d.Errorf(spec.Parse, "unknown body type %q", f), f, formats)
 		}
 		h.Format = request.Format(f)
+	}
+	if size := node.Find("max_body"); spec.MaxBody == 0 && size.Kind() == config.KindScalar && size.Text(d).Value != "" {
+		d.Errorf(size, "max_body is at least 1 byte")
 	}
 	if spec.MaxBody > 0 {
 		h.MaxBody = int64(spec.MaxBody)
@@ -260,7 +263,7 @@ const (
 
 var duplicatePolicies = []string{string(job.Skip), string(job.RerunFailed)}
 
-func compileDedupe(h *Hook, spec *hookSpec, d *config.Diagnostics) {
+func compileDedupe(h *Hook, spec *hookSpec, scope expression.Scope, d *config.Diagnostics) {
 	h.Dedupe = Dedupe{Window: defaultWindow, OnDuplicate: job.Skip}
 	if h.Provider != nil {
 		h.Dedupe.OnDuplicate = cmp.Or(h.Provider.OnDuplicate, job.Skip)
@@ -279,6 +282,9 @@ func compileDedupe(h *Hook, spec *hookSpec, d *config.Diagnostics) {
 	if !spec.Dedupe.Decode(&s, d) {
 		return
 	}
+	if window := spec.Dedupe.Find("window"); s.Window <= 0 && !window.IsZero() {
+		d.Errorf(window, "window is longer than nothing").Hint("dedupe: none takes each request for a new delivery")
+	}
 	if s.Window > 0 {
 		h.Dedupe.Window = s.Window
 		if s.Window < shortestNote {
@@ -292,7 +298,7 @@ func compileDedupe(h *Hook, spec *hookSpec, d *config.Diagnostics) {
 		h.Dedupe.OnDuplicate = job.OnDuplicate(s.OnDuplicate.Value)
 	}
 	if s.Key.Value != "" {
-		h.Dedupe.key = compileTemplate(s.Key, expression.Scope{}, d)
+		h.Dedupe.key = compileTemplate(s.Key, scope, d)
 	}
 }
 

@@ -86,7 +86,7 @@ func compileFlow(r *Rule, spec *flowSpec, node config.Node, scope expression.Sco
 	}
 	if spec.Priority.Value != "" {
 		r.priority, _ = config.Compile(spec.Priority, d, func(source string) (*expression.Program, error) {
-			return expression.Compile(source, scope)
+			return expression.CompileNumber(source, scope)
 		})
 		if n, err := strconv.ParseFloat(strings.ReplaceAll(spec.Priority.Value, " ", ""), 64); err == nil && (n < -job.MaxPriority || n > job.MaxPriority) {
 			f.d.Errorf(spec.Priority, "priority is between %d and %d seconds, found %s", -job.MaxPriority, job.MaxPriority, spec.Priority.Value)

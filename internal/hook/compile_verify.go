@@ -12,7 +12,7 @@ import (
 // compileVerify makes the hook's verifier: the preset's, adjusted by a verify: mapping beside
 // it, or the one the mapping describes. It fails closed: a hook that says nothing is a problem.
 func compileVerify(h *Hook, spec *hookSpec, node config.Node, c Context, d *config.Diagnostics) {
-	compileAllowIPs(h, spec, d)
+	compileAllowIPs(h, node, spec, d)
 	switch {
 	case spec.Provider.Value != "" && h.Provider == nil:
 		return // an unknown provider is already a problem
@@ -233,7 +233,10 @@ func checkOpen(h *Hook, spec *hookSpec, c Context, d *config.Diagnostics) {
 	d.Warnf(spec.Verify, "hook %q is not verified: anyone who reaches it starts its rules", h.Name)
 }
 
-func compileAllowIPs(h *Hook, spec *hookSpec, d *config.Diagnostics) {
+func compileAllowIPs(h *Hook, node config.Node, spec *hookSpec, d *config.Diagnostics) {
+	if list := node.Find("allow_ips"); !list.IsZero() && len(spec.AllowIPs) == 0 {
+		d.Errorf(list, "allow_ips names nobody").Hint("leave it out, and every address may call")
+	}
 	for _, text := range spec.AllowIPs {
 		prefix, err := ParsePrefix(text.Value)
 		if err != nil {

@@ -84,6 +84,10 @@ func TestIdentify_TheKeyIsTheSendersOrTheDigest(t *testing.T) {
 	if got := key(own, posted("/x", `{"id":"a","n":9007199254740993}`)); got != "a-9007199254740993" {
 		t.Errorf("the hook's own key is %q", got)
 	}
+	const named = `[{name: site, path: /x, verify: none, let: {order: payload.data.id, both: order + "/" + event}, dedupe: {key: "${{ both }}"}, run: ":"}]`
+	if got := key(named, posted("/x", `{"data":{"id":"o1"}}`)); got != "o1/" {
+		t.Errorf("the key by a let: value is %q", got)
+	}
 	const plain = `[{name: site, path: "/x/{p}", verify: none, run: ":"}]`
 	first := key(plain, posted("/x/1", `{"a":1}`))
 	if again := key(plain, posted("/x/1", `{"a":1}`, "X-Other", "header")); again != first {
@@ -96,6 +100,21 @@ func TestIdentify_TheKeyIsTheSendersOrTheDigest(t *testing.T) {
 	} {
 		if got := key(plain, r); got == first {
 			t.Errorf("another %s has the same key", what)
+		}
+	}
+}
+
+func TestAnswer_TheBodyHasTheContentTypeOfRespond(t *testing.T) {
+	for respond, want := range map[string]string{
+		`{content_type: text/html, body: "<p>"}`:                                                 "text/html",
+		`{content_type: text/html, body: "<p>", headers: {content-type: application/xhtml+xml}}`: "application/xhtml+xml",
+		`{content_type: text/html, body: "<p>", wait: 1s}`:                                       "text/html",
+		`{body: "<p>"}`: "text/plain; charset=utf-8",
+	} {
+		h, _ := compiled(t, `[{name: site, path: /x, verify: none, respond: `+respond+`, run: ":"}]`).Lookup("/x")
+		a := h.Answer(posted("/x", `{}`), &job.Delivery{ID: "d", Outcome: job.Accepted})
+		if got := a.Header.Get("Content-Type"); got != want || string(a.Body) != "<p>" {
+			t.Errorf("%s: %q of type %q, want %q", respond, a.Body, got, want)
 		}
 	}
 }

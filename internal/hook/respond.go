@@ -15,7 +15,7 @@ import (
 // answer to a request that was not verified or not stored.
 type Respond struct {
 	Wait        time.Duration // how long to wait for the jobs' output; 0 answers at once
-	ContentType string        // of a waited-for output
+	ContentType string        // of a waited-for output, and of the body
 	accepted    *answer
 	ignored     *answer
 	failed      *answer // instead of the output of a job that did not succeed
@@ -32,7 +32,7 @@ type respondSpec struct {
 	Headers     map[string]config.Text `yaml:"headers" doc:"Headers of the answer."`
 	Body        config.Text            `yaml:"body" doc:"Body of the answer, a template."`
 	Wait        time.Duration          `yaml:"wait" doc:"Wait so long for the jobs and answer with the first rule's output, at most 60s; else 202."`
-	ContentType string                 `yaml:"content_type" doc:"Content type of that output."`
+	ContentType string                 `yaml:"content_type" doc:"Content type of that output, and of body."`
 	Ignored     *otherSpec             `yaml:"ignored" doc:"The answer when no rule matched, if it is another."`
 	Failed      *otherSpec             `yaml:"failed" doc:"The answer when the job that was waited for did not succeed, instead of 500 and its output."`
 }
@@ -72,6 +72,7 @@ func compileRespond(h *Hook, spec *hookSpec, scope expression.Scope, d *config.D
 	checkStatus(s.Status, spec.Respond.Find("status"), d)
 	h.Respond = Respond{Wait: s.Wait, ContentType: s.ContentType}
 	h.Respond.accepted = compileAnswer(s.Status, s.Headers, s.Body, scope, d)
+	h.Respond.accepted.setType(s.ContentType)
 	h.Respond.ignored = h.Respond.accepted
 	if s.Ignored != nil {
 		h.Respond.ignored = compileOther(s.Ignored, spec.Respond.Find("ignored"), s.Headers, scope, d)
@@ -118,6 +119,19 @@ func compileAnswer(status int, headers map[string]config.Text, body config.Text,
 		return nil
 	}
 	return a
+}
+
+// setType says what the body is, unless a header does.
+func (a *answer) setType(contentType string) {
+	if a == nil || a.body == nil || contentType == "" {
+		return
+	}
+	for name := range a.header {
+		if http.CanonicalHeaderKey(name) == "Content-Type" {
+			return
+		}
+	}
+	a.header["Content-Type"] = contentType
 }
 
 func validHeader(name, value string) bool {
