@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -110,6 +111,27 @@ run: |
 	left, _ := filepath.Glob(filepath.Join(os.TempDir(), "tenterhook-*-*", payloadFile))
 	if len(left) > 0 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+// TestUser_G16_CannotTouchTheDaemon tries what a command of the daemon's own user could do.
+func TestUser_G16_CannotTouchTheDaemon(t *testing.T) {
+	needsRoot(t)
+	state := t.TempDir() // as the folder of a store is: its owner's only
+	r, out := ran(t, `user: nobody
+dir: '`+openFolder(t)+`'
+env: {DAEMON: "`+strconv.Itoa(os.Getpid())+`", STATE: "`+state+`"}
+run: |
+  for sign in 0 STOP KILL; do kill -$sign "$DAEMON" 2>/dev/null && echo sent it $sign; done
+  for sign in 0 STOP KILL; do kill -$sign "$PPID" 2>/dev/null && echo sent its parent $sign; done
+  for file in environ mem maps fd/1 root/etc/shadow; do head -c 1 "/proc/$DAEMON/$file" >/dev/null 2>&1 && echo read its $file; done
+  ls "$STATE" >/dev/null 2>&1 && echo looked at its state
+  echo x 2>/dev/null > "$STATE/x" && echo wrote to its state
+  echo tried
+`)
+	succeeded(t, r, out)
+	if !strings.HasSuffix(out, "tried\n") || strings.Contains(out, "sent") || strings.Contains(out, "read") || strings.Contains(out, "state\n") {
+		t.Errorf("the command could\n%s", out)
 	}
 }
 

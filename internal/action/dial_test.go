@@ -81,6 +81,7 @@ var names = map[string][][]string{
 	"mixed.test":        {{"93.184.216.34", "127.0.0.1", "::1", "10.0.0.1"}},
 	"mixed-last.test":   {{"127.0.0.1", "::1", "10.0.0.1", "93.184.216.34"}},
 	"rebind.test":       {{"93.184.216.34"}, {"127.0.0.1"}},
+	"nobody.test":       {{"NXDOMAIN"}},
 }
 
 // newResolver is Go's own resolver, asking a name server of the test.
@@ -133,6 +134,10 @@ func answerTo(q dnsmessage.Question, before int, id uint16) ([]byte, error) {
 	}
 	owner := q.Name
 	for _, text := range answers[min(before, len(answers)-1)] {
+		if text == "NXDOMAIN" {
+			message.RCode = dnsmessage.RCodeNameError
+			continue
+		}
 		if text == "CNAME" {
 			target := dnsmessage.MustNewName("target.internal.test.")
 			message.Answers = append(message.Answers, dnsmessage.Resource{

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -354,5 +355,84 @@ func TestHTTP_AnAttemptSendsItsRequestOnce(t *testing.T) {
 				t.Errorf("%s: %d requests, %+v", rule, s.hits.Load()-before, r)
 			}
 		}
+	}
+}
+
+// TestHTTP_H2_ATargetThatIsNotThereIsTriedAgain has nobody at the address, nobody who knows the
+// name, nobody who says whether there is one, and nobody who takes the connection.
+func TestHTTP_H2_ATargetThatIsNotThereIsTriedAgain(t *testing.T) {
+	gone := newSink(t, nil)
+	port := portOf(gone)
+	gone.Close()
+	silent := &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+		if t.Context().Err() != nil {
+			return nil, t.Context().Err()
+		}
+		ours, theirs := net.Pipe() // a name server that reads and never answers
+		go func() { _, _ = io.Copy(io.Discard, theirs) }()
+		context.AfterFunc(t.Context(), func() { _ = theirs.Close() })
+		return ours, nil
+	}}
+	for name, tt := range map[string]struct {
+		url      string
+		resolver *net.Resolver
+		err      string
+	}{
+		"refused":               {"http://127.0.0.1:" + port, nil, "refused"},
+		"a name nobody has":     {"http://nobody.test:" + port, newResolver(t), "no such host"},
+		"no answer to the name": {"http://slow.test:" + port, silent, "timed out"},
+		"a full queue":          {"http://" + crowded(t), nil, "timed out"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if tt.resolver != nil {
+				useTransport(t, true, newTransport(nil, tt.resolver))
+			}
+			defer forgetTargets()
+			began := time.Now()
+			r, _ := sent(t, "http: {url: '"+tt.url+"', allow_private: true, timeout: 300ms}")
+			if r.Err == nil || r.Final || r.Status != 0 || !strings.Contains(r.Err.Error(), tt.err) || time.Since(began) > 20*time.Second {
+				t.Errorf("got %+v after %v, want %q and a further attempt", r, time.Since(began), tt.err)
+			}
+		})
+	}
+}
+
+// crowded is the address of a server that accepts nothing and whose queue is full, so that the
+// kernel drops what comes.
+func crowded(t *testing.T) string {
+	t.Helper()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Close(fd) })
+	if err := errors.Join(syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), syscall.Listen(fd, 0)); err != nil {
+		t.Fatal(err)
+	}
+	name, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := fmt.Sprintf("127.0.0.1:%d", name.(*syscall.SockaddrInet4).Port)
+	for range 4 {
+		c, err := net.DialTimeout("tcp", addr, 100*time.Millisecond)
+		if err != nil {
+			return addr
+		}
+		t.Cleanup(func() { _ = c.Close() })
+	}
+	t.Skip("the queue of a server does not fill here")
+	return ""
+}
+
+// TestRedirect_H5_LeadsToNoOtherScheme has a server point at files and other protocols.
+func TestRedirect_H5_LeadsToNoOtherScheme(t *testing.T) {
+	for _, to := range []string{"file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://127.0.0.1:25/x", "javascript:alert(1)", "data:text/plain,x", "unix:///run/x.sock"} {
+		s := newSink(t, redirectTo(to, http.StatusTemporaryRedirect))
+		r, out := sent(t, "http: {url: '"+s.URL+"', allow_private: true, follow_redirects: 3}")
+		if r.Err == nil || strings.Contains(out, "root:") || s.hits.Load() != 1 {
+			t.Errorf("%s: %+v, %d requests", to, r, s.hits.Load())
+		}
+		forgetTargets()
 	}
 }

@@ -121,3 +121,30 @@ func TestCommand_OurOpenFilesAreNotTheCommands(t *testing.T) {
 		t.Errorf("the command has our open file:\n%s", out)
 	}
 }
+
+// TestCommand_G14_WhatAsksATerminalFindsNone runs this test again on a terminal of its own, from
+// which a command could ask whoever sits there.
+func TestCommand_G14_WhatAsksATerminalFindsNone(t *testing.T) {
+	const onTerminal = "TENTERHOOK_TEST_TERMINAL"
+	if os.Getenv(onTerminal) != "" {
+		if _, err := os.OpenFile("/dev/tty", os.O_RDWR, 0); err != nil {
+			t.Fatalf("the test itself has no terminal: %v", err)
+		}
+		r, out := ran(t, "timeout: 60s\nstdin: ''\nrun: |\n  read -r x || echo nothing to read\n  (: < /dev/tty) 2>/dev/null || echo no terminal\n  tty || :\n")
+		succeeded(t, r, out)
+		if out != "nothing to read\nno terminal\nnot a tty\n" {
+			t.Errorf("the command says %q", out)
+		}
+		return
+	}
+	script, err := exec.LookPath("script")
+	if err != nil {
+		t.Skip("a terminal is made by script, which is not installed")
+	}
+	cmd := exec.Command(script, "-qefc", os.Args[0]+" -test.run ^"+t.Name()+"$ -test.v", "/dev/null")
+	cmd.Env = append(os.Environ(), onTerminal+"=1")
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
+		t.Errorf("%v\n%s", err, out)
+	}
+}

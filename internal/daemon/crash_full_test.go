@@ -24,7 +24,9 @@ func TestDiskFull_B1_IsOverWhenThereIsSpaceAgain(t *testing.T) {
 	t.Cleanup(func() { _ = syscall.Unmount(disk, syscall.MNT_DETACH) })
 	w := newWalkOn(t, shortDir(t), disk)
 	p := launch(t, w.dir)
-	fulls, refused := 0, 0
+	fulls := 0
+	must(t, w.send(p.url, w.serial.Add(1), ""))
+	atFirst := p.openFiles(t)
 	for range rounds(t, "TENTERHOOK_DISK_FULLS", 2) {
 		fulls++
 		for range 50 {
@@ -39,15 +41,25 @@ func TestDiskFull_B1_IsOverWhenThereIsSpaceAgain(t *testing.T) {
 			}
 			return err != nil
 		})
-		refused++
 		free()
 		eventually(t, "deliveries to be taken again", func() bool { return w.send(p.url, w.serial.Add(1), "") == nil })
+	}
+	if files := p.openFiles(t); files > atFirst+10 { // each fault opens the store anew
+		t.Errorf("%d files were open before the disk was full, %d after %d times", atFirst, files, fulls)
 	}
 	p.end(t) // it is the same one, and ends in order
 	w.finish()
 	t.Logf("%d deliveries were refused and sent again", w.resent)
 	none(t, int64(fulls), "full disks wanted a restart")
 	none(t, w.acked, "deliveries acknowledged before, on and after full disks was lost")
+}
+
+// openFiles is how many the process has open: of the store, and connections.
+func (p *process) openFiles(t *testing.T) int {
+	t.Helper()
+	all, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid))
+	must(t, err)
+	return len(all)
 }
 
 // fill takes all the space there is.

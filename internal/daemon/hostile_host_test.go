@@ -304,3 +304,50 @@ func children(t *testing.T, parent int) (pids []string) {
 	}
 	return pids
 }
+
+// TestHost_A12_AFatalErrorIsACrashLikeAnother ends the daemon under load as the runtime ends it when
+// memory is corrupt or out, which SIGABRT does too: at once, with all goroutines on standard error.
+func TestHost_A12_AFatalErrorIsACrashLikeAnother(t *testing.T) {
+	w := newWalk(t)
+	for i := range 3 {
+		p := launch(t, w.dir)
+		stop := w.load(p)
+		w.until(50 * (i + 1))
+		must(t, p.cmd.Process.Signal(syscall.SIGABRT))
+		select {
+		case err := <-p.exit:
+			p.exit <- nil
+			if err == nil {
+				t.Error("it ended in order")
+			}
+		case <-time.After(30 * time.Second):
+			t.Fatal("it did not end")
+		}
+		stop()
+		if dump := p.log.String(); !strings.Contains(dump, "goroutine ") || strings.Contains(dump, secret) {
+			t.Error("the dump has no goroutines, or a secret")
+		}
+	}
+	w.finish()
+	none(t, w.acked, "deliveries acknowledged before a fatal error was lost")
+}
+
+// TestHost_J4_ASleepLosesNothing stops the daemon in the middle of everything, as a machine does
+// that is suspended, and lets it go on.
+func TestHost_J4_ASleepLosesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWalk(t)
+	p := launch(t, w.dir)
+	stop := w.load(p)
+	for i := range 3 {
+		w.until(50 * (i + 1))
+		must(t, p.cmd.Process.Signal(syscall.SIGSTOP))
+		<-time.After(2 * time.Second) // how long the machine sleeps
+		must(t, p.cmd.Process.Signal(syscall.SIGCONT))
+	}
+	w.until(200)
+	stop()
+	p.end(t)
+	w.finish()
+	none(t, w.acked, "deliveries acknowledged around a sleep was lost")
+}

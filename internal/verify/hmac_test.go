@@ -420,3 +420,37 @@ func TestHMAC_ErrorsHoldNoSecret(t *testing.T) {
 		}
 	}
 }
+
+// TestHMAC_E7_OnlyTheBytesThatWereSignedAreRight has the same payload in other bytes, as proxies,
+// parsers and editors make of it.
+func TestHMAC_E7_OnlyTheBytesThatWereSignedAreRight(t *testing.T) {
+	const body = `{"name": "é", "n": 1.0, "b": true}`
+	for name, h := range every() {
+		sent := post(body)
+		if err := h.Sign(sent, []byte("key"), now); err != nil {
+			t.Fatal(err)
+		}
+		for what, other := range map[string]string{
+			"written anew":         `{"name":"é","n":1,"b":true}`,
+			"sorted":               `{"b": true, "n": 1.0, "name": "é"}`,
+			"escaped":              `{"name": "\u00e9", "n": 1.0, "b": true}`,
+			"indented":             "{\n  \"name\": \"é\",\n  \"n\": 1.0,\n  \"b\": true\n}",
+			"with a line break":    body + "\n",
+			"with a mark in front": "\ufeff" + body,
+			"in Latin-1":           strings.Replace(body, "é", "\xe9", 1),
+			"decomposed":           strings.Replace(body, "é", "e\u0301", 1),
+			"cut by a byte":        body[:len(body)-1],
+			"with a zero byte":     body + "\x00",
+			"empty":                "",
+		} {
+			r := post(other)
+			r.Header = sent.Header
+			if _, err := h.Verify(r, secrets("key"), now); err == nil {
+				t.Errorf("%s: the payload %s verifies", name, what)
+			}
+		}
+		if _, err := h.Verify(sent, secrets("key"), now); err != nil {
+			t.Errorf("%s: what was signed does not verify: %v", name, err)
+		}
+	}
+}

@@ -183,5 +183,5 @@ func (c *connection) checkpoint(mode string) (pages int, err error) {
 
 // close releases the connection. What is not committed is gone.
 func (c *connection) close() error {
-	return errors.Join(c.conn.Close(), c.db.Close())
+	return errors.Join(c.statements.close(), c.conn.Close(), c.db.Close())
 }

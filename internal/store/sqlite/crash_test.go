@@ -40,7 +40,7 @@ func child(t *testing.T, role, path string) *exec.Cmd {
 // runAsChild takes the role of a child and exits, if this process is one.
 func runAsChild() {
 	roles := map[string]func(path string) error{
-		"accept": childAccept, "io-error": childIOError, "migrate": childMigrate, "hold": childHold,
+		"accept": childAccept, "io-error": childIOError, "migrate": childMigrate, "hold": childHold, "stray": childStray,
 	}
 	role := roles[os.Getenv(childRole)]
 	if role == nil {

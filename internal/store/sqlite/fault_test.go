@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"database/sql"
@@ -263,5 +264,116 @@ func TestFaultsAreToldApart(t *testing.T) {
 	}
 	if !isPoison(errors.New("cannot encode")) || isLost(errors.New("cannot encode")) {
 		t.Error("a fault of a row is blamed on the file")
+	}
+}
+
+// TestClose_LeavesNoFileOpen holds a store, and a connection that is given up after a fault, to
+// leave neither files nor locks behind.
+func TestClose_LeavesNoFileOpen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "t.db")
+	s := open(t, path, Options{})
+	mustPut(t, s, "")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if left := openFiles(t, path); len(left) > 0 {
+		t.Errorf("after Close: %v", left)
+	}
+	s = open(t, path, Options{})
+	mustPut(t, s, "")
+	before := openFiles(t, path)
+	for range 20 {
+		again, err := s.writer.reopen()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := again.close(); err != nil { // as discard does
+			t.Fatal(err)
+		}
+	}
+	// SQLite keeps one more for the next connection, because closing it would drop others' locks.
+	if after := openFiles(t, path); len(after) > len(before)+1 {
+		t.Errorf("%d files were open, after 20 connections that were given up %d: %v", len(before), len(after), after)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// openFiles are those of this process whose path begins so.
+func openFiles(t *testing.T, path string) (names []string) {
+	t.Helper()
+	all, err := filepath.Glob("/proc/self/fd/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, one := range all {
+		if name, err := os.Readlink(one); err == nil && strings.HasPrefix(name, path) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// childStray opens and closes the store's file beside the connection that writes, which drops
+// locks of POSIX, and stays until its standard input ends.
+func childStray(path string) error {
+	c, err := openConnection(context.Background(), path, time.Second)
+	if err != nil {
+		return err
+	}
+	if _, err := c.conn.ExecContext(context.Background(), "CREATE TABLE stray (x)"); err != nil {
+		return err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	fmt.Println("closed")
+	_, _ = bufio.NewReader(os.Stdin).ReadString('\n')
+	return c.close()
+}
+
+// TestB11_AStrayCloseDropsNoLock asks the kernel: while the connection is open its lock on the file is
+// there, which keeps other programs from taking themselves for the last one. (A close of the -shm
+// file would drop locks still; nothing of ours opens it.)
+func TestB11_AStrayCloseDropsNoLock(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "t.db")
+	if err := open(t, path, Options{}).Close(); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const sharedFirst = 0x40000000 + 2 // of SQLite's lock bytes
+	ours := fmt.Sprintf(":%d %d ", info.Sys().(*syscall.Stat_t).Ino, sharedFirst)
+	cmd := child(t, "stray", path)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	locks, err := os.ReadFile("/proc/locks")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(locks), ours) {
+		t.Errorf("no lock on %s is left:\n%s", ours, locks)
+	}
+	if err := errors.Join(in.Close(), cmd.Wait()); err != nil {
+		t.Fatal(err)
 	}
 }

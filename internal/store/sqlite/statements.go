@@ -3,14 +3,17 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/tenterhook/tenterhook/internal/job"
 )
 
-// statements are what the writer runs, compiled once. They are closed with their connection.
+// statements are what the writer runs, compiled once.
 type statements struct {
+	all []*sql.Stmt // what close closes
+
 	begin, commit, rollback *sql.Stmt
 
 	keyHolder, insertKey, renewKey   *sql.Stmt
@@ -173,9 +176,20 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 		if err != nil {
 			return fmt.Errorf("prepare %q: %w", one.text, err)
 		}
-		*one.into = stmt
+		*one.into, s.all = stmt, append(s.all, stmt)
 	}
 	return nil
+}
+
+// close closes the statements. database/sql does not do that with a connection that they were made
+// on alone, and SQLite keeps a connection with its files, its locks and what it had begun for as
+// long as one of its statements is open.
+func (s *statements) close() error {
+	var errs []error
+	for _, stmt := range s.all {
+		errs = append(errs, stmt.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // queuedAgain gives an ended job another run of attempts; its parameters are the reason and the

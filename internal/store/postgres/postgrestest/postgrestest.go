@@ -99,6 +99,9 @@ func (s *Server) order(t testing.TB, what string) string {
 // Restart ends the server as a crash does, and starts it again.
 func (s *Server) Restart(t testing.TB) { s.order(t, "restart") }
 
+// Crash ends the server for good, as a crash does.
+func (s *Server) Crash(t testing.TB) { s.order(t, "crash") }
+
 // Standby starts a standby beside the server, and returns its URL.
 func (s *Server) Standby(t testing.TB) string { return s.order(t, "standby") }
 
