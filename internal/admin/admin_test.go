@@ -109,7 +109,7 @@ func (f *fake) Replay(_ context.Context, id string, which ReplayOf) ([]job.Job, 
 	return f.jobs[:1], nil
 }
 
-func (f *fake) Log(string, int) (*os.File, error) { return nil, store.ErrNotFound }
+func (f *fake) Log(string, int) (io.ReadCloser, error) { return nil, store.ErrNotFound }
 
 func (f *fake) FollowUps(context.Context, string) ([]job.FollowUp, error) { return nil, nil }
 

@@ -2,7 +2,7 @@ package admin
 
 import (
 	"context"
-	"os"
+	"io"
 	"time"
 
 	"github.com/tenterhook/tenterhook/internal/config"
@@ -29,7 +29,7 @@ type Backend interface {
 	Output(id string) (output []byte, running bool)
 
 	// Log opens the whole output of an attempt, of a job with limits.log. The caller closes it.
-	Log(id string, attempt int) (*os.File, error)
+	Log(id string, attempt int) (io.ReadCloser, error)
 
 	// Retry gives an ended job another run of attempts, and returns it queued.
 	Retry(ctx context.Context, id string) (job.Job, error)

@@ -61,6 +61,7 @@ type event struct {
 	kind, job string
 	hook      string // of a job: known once it is JSON
 	make      func(context.Context) (any, error)
+	relayed   bool // it happened elsewhere
 
 	once sync.Once
 	body []byte
@@ -113,6 +114,66 @@ func (f *Feed) publish(e *event) {
 		select {
 		case r.wake <- struct{}{}:
 		default: // it is told already
+		}
+	}
+}
+
+// Relayed is an event of another daemon's feed.
+type Relayed struct {
+	Kind, Hook, Job string
+	Body            []byte // JSON
+}
+
+// PublishRelayed is Publish for what happened elsewhere; nil stands for some that were lost.
+func (f *Feed) PublishRelayed(all []Relayed) {
+	if all == nil {
+		body, _ := encode(Missed{}) // of a number: it cannot fail
+		all = []Relayed{{Kind: EventMissed, Body: body}}
+	}
+	for _, r := range all {
+		e := &event{kind: r.Kind, hook: r.Hook, job: r.Job, body: r.Body, relayed: true}
+		e.once.Do(func() {}) // it is JSON already
+		f.publish(e)
+	}
+}
+
+// Follow calls do with what happens here, some at a time and not what PublishRelayed brought, until
+// ctx ends or do returns an error. What is lost because do is slow is an event of its own.
+func (f *Feed) Follow(ctx context.Context, do func([]Relayed) error) error {
+	r, _ := f.read("")
+	defer r.close()
+	for {
+		select {
+		case <-r.wake:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-f.closed:
+			return nil
+		}
+		for {
+			events, lost := r.take()
+			var out []Relayed
+			if lost > 0 {
+				body, _ := encode(Missed{Events: lost}) // of a number: it cannot fail
+				out = append(out, Relayed{Kind: EventMissed, Body: body})
+			}
+			for _, e := range events {
+				if e.relayed {
+					continue
+				}
+				if body, err := e.json(ctx); err == nil {
+					out = append(out, Relayed{e.kind, e.hook, e.job, body})
+				}
+			}
+			if len(events) == 0 && lost == 0 {
+				break
+			}
+			if len(out) == 0 {
+				continue
+			}
+			if err := do(out); err != nil {
+				return err
+			}
 		}
 	}
 }

@@ -91,16 +91,22 @@ type jobFollower struct {
 	last    string // the job as it was told last
 	attempt int
 	offset  int64
+	ran     bool // at the last look
 }
 
 // look tells what is new. The store is asked only when the job may have changed, and its output
 // only while it runs.
 func (f *jobFollower) look(ctx context.Context, changed bool) (ended bool, err error) {
 	if !changed {
-		if live, running := f.backend.Output(f.id); running && f.attempt > 0 {
+		live, running := f.backend.Output(f.id)
+		if running && f.attempt > 0 {
+			f.ran = true
 			return false, f.output(f.attempt, live, false)
 		}
-		return false, nil
+		if !f.ran {
+			return false, nil
+		}
+		f.ran = false // it is over now, perhaps on another node, of whose events not all come
 	}
 	ctx, cancel := context.WithTimeout(ctx, storeWait)
 	defer cancel()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -229,7 +230,7 @@ func (b backend) CatchUp(context.Context, string, string) (admin.Caught, error) 
 
 func (b backend) Replays() []job.Replay { return nil }
 
-func (b backend) Log(string, int) (*os.File, error) { return nil, store.ErrNotFound }
+func (b backend) Log(string, int) (io.ReadCloser, error) { return nil, store.ErrNotFound }
 
 func (b backend) SetPause(context.Context, string, string, bool) error { return nil }
 

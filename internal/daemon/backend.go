@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"time"
@@ -59,8 +60,16 @@ func (b backend) Cancel(ctx context.Context, id string) error {
 	return b.d.pool.Cancel(ctx, id, "cancelled by a person")
 }
 
-func (b backend) Log(id string, attempt int) (*os.File, error) {
-	f, err := os.Open(action.LogPath(b.d.logDir(), id, attempt))
+func (b backend) Log(id string, attempt int) (io.ReadCloser, error) {
+	if f := b.d.fleet(); f != nil {
+		return f.OpenLog(id, attempt)
+	}
+	return b.d.openLog(id, attempt)
+}
+
+// openLog opens a log of this daemon.
+func (d *Daemon) openLog(id string, attempt int) (*os.File, error) {
+	f, err := os.Open(action.LogPath(d.logDir(), id, attempt))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("log of attempt %d of job %s: %w", attempt, id, store.ErrNotFound)
 	}
@@ -97,7 +106,10 @@ func (b backend) FollowUps(ctx context.Context, id string) ([]job.FollowUp, erro
 	return b.d.store.FollowUps(ctx, id)
 }
 
-func (b backend) Rejects(_ context.Context, f store.Filter) ([]job.Reject, error) {
+func (b backend) Rejects(ctx context.Context, f store.Filter) ([]job.Reject, error) {
+	if b.d.fleet() != nil {
+		return b.d.store.Rejects(ctx, f) // those of all nodes, as far as they are written down
+	}
 	return b.d.listRejects(f)
 }
 

@@ -55,6 +55,10 @@ func (d *Daemon) runCatchups(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		for _, h := range d.hooks().Hooks() {
+			if !d.pool.Leads() {
+				clear(d.catchups.next) // the node that leads does it for all; who leads next begins as at a start
+				break
+			}
 			if h.Catchup == nil || !h.Enabled || time.Now().Before(d.catchups.next[h.Name].at) {
 				continue
 			}

@@ -333,6 +333,7 @@ func (d *Daemon) Run(ctx, quick context.Context) error {
 	background.Go(func() { d.writeRejects(ctx) })
 	background.Go(func() { d.runReplays(ctx) })
 	background.Go(func() { d.runCatchups(ctx) })
+	background.Go(func() { d.relay(ctx) })
 	background.Go(func() { d.watchStore(ctx, cancel) })
 
 	servers, err := d.serve(ctx, cancel, &background)

@@ -17,7 +17,7 @@ import (
 // labelled starts a daemon of a name and with labels on a store.
 func labelled(t *testing.T, url, name, labels, hooks string) *running {
 	t.Helper()
-	return startIn(t, onPostgres(t, url, fmt.Sprintf("node: {name: %s, labels: [%s], lease: 2s}\n%s", name, labels, hooks)))
+	return startIn(t, onPostgres(t, url, fmt.Sprintf("node: {name: %s, labels: [%s], lease: 4s}\n%s", name, labels, hooks)))
 }
 
 // ruleHook is a hook with one rule of these keys.

@@ -33,6 +33,9 @@ func (d *Daemon) replay(ctx context.Context, id string, how anew) ([]job.Job, er
 	if err != nil || len(jobs) == 0 {
 		return nil, err
 	}
+	if nodes := d.fleet(); nodes != nil && !how.begun.IsZero() {
+		return nodes.Replay(ctx, id, jobs) // of a replay that the node that leads next goes on with
+	}
 	return d.store.Replay(ctx, id, jobs)
 }
 

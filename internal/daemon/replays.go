@@ -108,6 +108,9 @@ func (d *Daemon) readReplays(ctx context.Context) error {
 func (d *Daemon) startReplay(ctx context.Context, who string, q admin.ReplayRequest) (job.Replay, error) {
 	d.replays.changing.Lock()
 	defer d.replays.changing.Unlock()
+	if err := d.refreshReplays(ctx); err != nil {
+		return job.Replay{}, err
+	}
 	now := time.Now()
 	known, unfinished := d.replays.unfinished(q.ReplayFilter)
 	if running, ok := d.replays.running(); ok {
@@ -153,6 +156,46 @@ func (d *Daemon) showReplay(r job.Replay) {
 
 // cancelReplay ends the replay that runs. What it did stays.
 func (d *Daemon) cancelReplay(ctx context.Context, id string) (job.Replay, error) {
+	if d.pool.Leads() {
+		return d.cancelReplayHere(ctx, id)
+	}
+	said, err := d.fleet().AskLeader(ctx, askCancelReplay, id)
+	if err != nil || said != "" {
+		if said == "" {
+			return job.Replay{}, fmt.Errorf("%w: the node that runs the replay does not answer: %w", admin.ErrBusy, err)
+		}
+		return job.Replay{}, fmt.Errorf("%w: %s", admin.ErrBusy, said)
+	}
+	if err := d.refreshReplays(ctx); err != nil {
+		return job.Replay{}, err
+	}
+	for _, r := range d.replays.list() {
+		if r.ID == id {
+			return r, nil
+		}
+	}
+	return job.Replay{}, fmt.Errorf("replay %s: %w", id, store.ErrNotFound)
+}
+
+// askCancelReplay asks the node that leads to cancel a replay. It answers why it does not.
+const askCancelReplay = "cancel replay"
+
+// asked answers other nodes.
+func (d *Daemon) asked(ctx context.Context, kind, subject string) (string, bool) {
+	if kind != askCancelReplay || !d.pool.Leads() {
+		return "", false
+	}
+	_, err := d.cancelReplayHere(ctx, subject)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return "", false
+	case err != nil:
+		return err.Error(), true
+	}
+	return "", true
+}
+
+func (d *Daemon) cancelReplayHere(ctx context.Context, id string) (job.Replay, error) {
 	d.replays.changing.Lock()
 	defer d.replays.changing.Unlock()
 	all := d.replays.list()
@@ -183,13 +226,19 @@ func (d *Daemon) cancelReplay(ctx context.Context, id string) (job.Replay, error
 // runReplays runs one replay after the other until ctx ends. One that is cut off by that stays
 // running, and the next daemon goes on with it.
 func (d *Daemon) runReplays(ctx context.Context) {
+	look := time.NewTicker(replaysLook)
+	defer look.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-d.replays.wake:
+		case <-look.C:
+			if err := d.refreshReplays(ctx); err != nil && ctx.Err() == nil {
+				d.log.Debug("read replays", "error", err)
+			}
 		}
-		for {
+		for d.pool.Leads() { // one node runs them for all
 			r, ok := d.replays.running()
 			if !ok || ctx.Err() != nil {
 				break
@@ -199,12 +248,38 @@ func (d *Daemon) runReplays(ctx context.Context) {
 	}
 }
 
+// replaysLook is how often it is looked for what other nodes have begun.
+const replaysLook = 2 * time.Second
+
+// refreshReplays takes up what other nodes have written down, but for the replay that runs here.
+func (d *Daemon) refreshReplays(ctx context.Context) error {
+	if d.fleet() == nil {
+		return nil
+	}
+	all, err := d.store.Replays(ctx)
+	if err != nil {
+		return err
+	}
+	d.replays.mu.Lock()
+	defer d.replays.mu.Unlock()
+	if d.replays.cancel != nil {
+		return nil // what runs here is newer than what is written down
+	}
+	d.replays.all = all
+	return nil
+}
+
+var errNotLeading = errors.New("another node goes on with it")
+
 func (d *Daemon) runReplay(ctx context.Context, r job.Replay) {
 	work, cancel := context.WithCancel(ctx)
 	defer cancel()
 	d.replays.begin(r.ID, cancel)
 	defer d.replays.begin("", nil)
 	err := d.replayAll(work, &r)
+	if errors.Is(err, errNotLeading) {
+		return // what is written down of it is that node's
+	}
 	if ctx.Err() != nil {
 		d.keepReplay(r) // it is gone on with after the restart
 		return
@@ -257,6 +332,9 @@ func (d *Daemon) replayAll(ctx context.Context, r *job.Replay) error {
 		if err := d.breath(ctx, pace); err != nil {
 			return err
 		}
+		if !d.pool.Leads() {
+			return errNotLeading
+		}
 		id := ids[r.Done]
 		if err := d.replayOne(ctx, r, s, id); err != nil {
 			return err
@@ -304,6 +382,8 @@ func (d *Daemon) replayOne(ctx context.Context, r *job.Replay, s selection, id s
 		made, err := d.matched(whole, r, s, id)
 		cancel()
 		switch {
+		case err != nil && !d.pool.Leads():
+			return errNotLeading
 		case errors.Is(err, store.ErrUnavailable):
 			d.log.Warn("store is not available, the replay waits", "replay", r.ID, "error", err)
 			select { // what was written nevertheless is found in the next try

@@ -82,11 +82,15 @@ func (d *Daemon) newFleet(db *postgres.Store, o worker.Options) *fleet.Fleet {
 	o.Dirs.Survive = "" // the jobs of a daemon that ends are others' then
 	return fleet.New(fleet.Options{
 		Store: db, Worker: o, Log: d.log,
-		Watch:   func(led *postgres.Led) worker.Store { return watched{opened: led, feed: d.feed} },
-		Node:    postgres.Node{Name: d.booted.Node.Name, Labels: d.booted.Node.Labels, Workers: o.Workers, Lease: d.booted.Node.Lease, Version: d.options.Version},
-		Digest:  func() string { return d.config.Load().File.Digest },
-		Every:   d.every,
-		OnPause: d.pausesChanged,
+		Watch:      func(led *postgres.Led) worker.Store { return watched{opened: led, feed: d.feed} },
+		Node:       postgres.Node{Name: d.booted.Node.Name, Labels: d.booted.Node.Labels, Workers: o.Workers, Lease: d.booted.Node.Lease, Version: d.options.Version},
+		Digest:     func() string { return d.config.Load().File.Digest },
+		Every:      d.every,
+		Asked:      d.asked,
+		OpenLog:    d.openLog,
+		Listens:    func() bool { return d.feed.Streams() > 0 },
+		OnHappened: d.happenedElsewhere,
+		OnPause:    d.pausesChanged,
 	})
 }
 

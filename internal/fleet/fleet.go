@@ -29,6 +29,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,6 +55,14 @@ type Options struct {
 	Digest func() string // of the configuration in force
 	// Every are the rules in force that run on each node with a label.
 	Every func() []Every
+	// OpenLog opens the whole output of an attempt that ran here.
+	OpenLog func(job string, attempt int) (*os.File, error)
+	// Asked answers what another node asks of the daemon of the leader; false when it cannot.
+	Asked func(ctx context.Context, kind, subject string) (answer string, ok bool)
+	// Listens reports whether somebody here listens to what happens; OnHappened is told what
+	// happened on other nodes, nil when some of it is lost.
+	Listens    func() bool
+	OnHappened func([]postgres.Happened)
 	// OnPause is called when another node changed what is paused.
 	OnPause func(context.Context)
 	// Watch may put something around the store of the leader.
@@ -77,6 +87,12 @@ type Fleet struct {
 	counts     atomic.Pointer[map[job.State]int] // as the store had them a moment ago
 	nodes      atomic.Pointer[[]postgres.Node]   // the same
 
+	asker       *asker
+	questions   chan struct{} // capacity 1: perhaps this node was asked
+	happened    chan []int64  // on other nodes; what does not fit is lost
+	listens     bool          // of live alone
+	toldListens bool          // the same
+
 	tickets chan struct{} // capacity 1: perhaps there are other tickets
 	nudge   chan struct{} // capacity 1: perhaps nobody leads
 	pauses  chan struct{} // capacity 1: perhaps other rules are paused
@@ -96,10 +112,12 @@ func New(o Options) *Fleet {
 	}
 	f := &Fleet{
 		o: o, broken: make(chan error, 1), began: time.Now(), seen: map[int64]*taken{}, held: map[string][]int64{},
+		asker: newAsker(), questions: make(chan struct{}, 1), happened: make(chan []int64, 256), toldListens: true,
 		tickets: make(chan struct{}, 1), freed: make(chan struct{}, 1), nudge: make(chan struct{}, 1), pauses: make(chan struct{}, 1),
 	}
 	f.teller = newTeller(o.Store, f.heard)
 	o.Worker.Store = orStore(o.Worker.Store, o.Store)
+	f.o.Worker.Store = o.Worker.Store
 	o.Worker.Node, o.Worker.Workers = o.Node.Name, o.Node.Workers
 	o.Worker.Released, o.Worker.Holds = f.release, f.holds
 	f.pool = worker.New(o.Worker)
@@ -161,6 +179,8 @@ func (f *Fleet) Run(fetch, work context.Context) error {
 	all.Go(func() { f.live(ctx, fetch) })
 	all.Go(func() { f.watchSilence(ctx) })
 	all.Go(func() { f.watchAwaited(ctx) })
+	all.Go(func() { f.answerAll(ctx) })
+	all.Go(func() { f.hearHappened(ctx) })
 	err := f.pool.Run(fetch, work)
 	f.giveBackAll()
 	leave, cancel := context.WithTimeout(context.WithoutCancel(fetch), f.o.Node.Lease)
@@ -189,6 +209,22 @@ func (f *Fleet) Committed(jobs []job.Job) {
 	f.teller.tell(postgres.Note{Kind: postgres.NoteJobs, IDs: seqs})
 }
 
+// heardOther is told of the notes of other nodes.
+func (f *Fleet) heardOther(n postgres.Note) {
+	if n.Kind != postgres.NoteHappened {
+		f.heard(n)
+		return
+	}
+	if !f.o.Listens() {
+		return
+	}
+	select {
+	case f.happened <- n.IDs:
+	default:
+		f.o.OnHappened(nil)
+	}
+}
+
 // heard is told of every note, its own too.
 func (f *Fleet) heard(n postgres.Note) {
 	switch n.Kind {
@@ -202,6 +238,12 @@ func (f *Fleet) heard(n postgres.Note) {
 		poke(f.nudge)
 	case postgres.NotePauses:
 		poke(f.pauses)
+	case postgres.NoteQuestions:
+		if slices.Contains(n.IDs, f.id.Load()) {
+			poke(f.questions)
+		}
+	case postgres.NoteAnswers:
+		f.asker.answered(n.IDs)
 	}
 	if l := f.leader.Load(); l != nil {
 		l.heard(n)
@@ -223,7 +265,7 @@ func (f *Fleet) listen(ctx context.Context) {
 			if l := f.leader.Load(); l != nil {
 				poke(l.look)
 			}
-		}, f.heard)
+		}, f.heardOther)
 		if ctx.Err() == nil {
 			f.o.Log.Debug("notes are not heard, only looked for", "error", err)
 			pause(ctx, time.Second)
@@ -267,7 +309,7 @@ func (f *Fleet) watchAwaited(ctx context.Context) {
 // Cancel ends a job wherever it waits or runs. See worker.Pool.Cancel.
 func (f *Fleet) Cancel(ctx context.Context, id, reason string) error {
 	now := time.Now()
-	err := f.o.Store.Settle(ctx, store.Settle{Job: id, At: now, Next: job.Cancelled, Reason: reason})
+	err := f.o.Worker.Store.Settle(ctx, store.Settle{Job: id, At: now, Next: job.Cancelled, Reason: reason})
 	if err == nil {
 		if j, err := f.o.Store.Job(ctx, id); err == nil {
 			f.pool.Settled([]job.Job{j})
@@ -298,26 +340,6 @@ func (f *Fleet) TellPaused() { f.teller.tell(postgres.Note{Kind: postgres.NotePa
 
 // Expect begins to watch for the end of jobs, wherever they run.
 func (f *Fleet) Expect(ids []string) *worker.Expectation { return f.pool.Expect(ids) }
-
-// Output is what the running attempt of a job on this node has written so far.
-func (f *Fleet) Output(id string) ([]byte, bool) { return f.pool.Output(id) }
-
-// Wait says what keeps a job from starting. Only the node that leads knows.
-func (f *Fleet) Wait(id string) (w job.Wait, ok bool) {
-	if l := f.leader.Load(); l != nil {
-		return l.pool.Wait(id)
-	}
-	return w, false
-}
-
-// Oldest is the job that has waited longest although its time has come. Only the node that leads
-// knows.
-func (f *Fleet) Oldest() (j job.Job, ok bool) {
-	if l := f.leader.Load(); l != nil {
-		return l.pool.Oldest()
-	}
-	return j, false
-}
 
 // Counts is how many jobs of all nodes are in each state that has not ended, a moment ago.
 func (f *Fleet) Counts() map[job.State]int { return *f.counts.Load() }

@@ -162,6 +162,11 @@ func (l *leader) housekeep(ctx context.Context) {
 		if round%beats == 0 {
 			poke(l.look)
 		}
+		if round%30 == 1 {
+			if err := l.f.o.Store.ForgetTalk(ctx); err != nil {
+				l.f.o.Log.Debug("forget what nodes told each other", "error", err)
+			}
+		}
 		if round%600 == 1 {
 			if err := l.f.o.Store.ForgetNodes(ctx); err != nil {
 				l.f.o.Log.Debug("forget nodes", "error", err)
@@ -186,6 +191,10 @@ func (l *leader) heard(n postgres.Note) {
 				poke(one.poke)
 			}
 		}
+		return
+	}
+	switch n.Kind {
+	case postgres.NoteQuestions, postgres.NoteAnswers, postgres.NoteHappened:
 		return
 	}
 	if n.Kind == postgres.NoteNodes {

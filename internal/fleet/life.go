@@ -79,6 +79,7 @@ func (f *Fleet) live(ctx, fetch context.Context) {
 	defer tick.Stop()
 	for {
 		f.beat(ctx, fetch)
+		f.watchListeners()
 		if f.leader.Load() == nil && fetch.Err() == nil {
 			f.stand(ctx, fetch, w, &leading)
 		}

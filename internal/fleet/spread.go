@@ -2,10 +2,13 @@ package fleet
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 
 	"github.com/tenterhook/tenterhook/internal/job"
+	"github.com/tenterhook/tenterhook/internal/store"
 	"github.com/tenterhook/tenterhook/internal/store/postgres"
 )
 
@@ -32,6 +35,20 @@ func up(nodes []postgres.Node, label string) (names []string) {
 		}
 	}
 	return names
+}
+
+// Replay gives a stored delivery further jobs while this node leads; store.ErrUnavailable when it
+// does not, or no longer.
+func (f *Fleet) Replay(ctx context.Context, delivery string, jobs []job.Job) ([]job.Job, error) {
+	l := f.leader.Load()
+	if l == nil {
+		return nil, fmt.Errorf("%w: another node leads", store.ErrUnavailable)
+	}
+	made, err := f.o.Store.Leading(l.term).Replay(ctx, delivery, jobs)
+	if errors.Is(err, postgres.ErrDeposed) {
+		err = fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+	}
+	return made, err
 }
 
 // Move says again where each job can run, by the rules in force.

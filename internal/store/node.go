@@ -16,6 +16,7 @@ type Node struct {
 	Config    string        // digest
 	Version   string
 	Clock     time.Duration // by how much its clock is ahead of the database's
+	Listens   bool          // somebody follows what happens there
 	Tickets   int           // jobs that it was given; filled by reads
 	Leads     bool          // the same
 }

@@ -61,8 +61,8 @@ func (s *Store) Beat(ctx context.Context, id int64, state, config string) error 
 	var there time.Time
 	asked := time.Now()
 	err := s.side.QueryRow(ctx, `UPDATE node SET beat = beat + CASE WHEN state IN ('up', 'draining') THEN 1 ELSE 0 END,
-		beat_at = now(), config = $3, state = CASE WHEN state IN ('up', 'draining') THEN $2 ELSE state END, clock = $4
-		WHERE id = $1 RETURNING state, clock_timestamp()`, id, state, config, s.clock.Load()).Scan(&now, &there)
+		beat_at = now(), config = $3, state = CASE WHEN state IN ('up', 'draining') THEN $2 ELSE state END, clock = $4, listens = $5
+		WHERE id = $1 RETURNING state, clock_timestamp()`, id, state, config, s.clock.Load(), s.listens.Load()).Scan(&now, &there)
 	if err == nil {
 		s.noteClock(asked, time.Now(), there)
 	}
@@ -85,6 +85,9 @@ func (s *Store) noteClock(asked, answered, there time.Time) {
 	}
 }
 
+// SetListens says whether somebody follows here what happens; the next Beat tells the other nodes.
+func (s *Store) SetListens(on bool) { s.listens.Store(on) }
+
 // Clock is by how much the clock here is ahead of the database's, as the last Beat found.
 func (s *Store) Clock() time.Duration { return time.Duration(s.clock.Load()) * time.Microsecond }
 
@@ -94,7 +97,7 @@ func (r *reads) Nodes(ctx context.Context, all bool) ([]Node, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	rows, err := r.pool.Query(ctx, `SELECT n.id, n.name, n.labels, n.workers, n.lease, n.state, n.beat, n.beat_at, n.started_at,
-		n.config, n.version, n.clock, (SELECT count(*) FROM ticket t WHERE t.node = n.id), l.holder IS NOT DISTINCT FROM n.id
+		n.config, n.version, n.clock, n.listens, (SELECT count(*) FROM ticket t WHERE t.node = n.id), l.holder IS NOT DISTINCT FROM n.id
 		FROM node n, leader l WHERE $1 OR n.state IN ('up', 'draining') OR EXISTS (SELECT FROM ticket t WHERE t.node = n.id)
 		ORDER BY n.name, n.id`, all)
 	if err != nil {
@@ -103,7 +106,7 @@ func (r *reads) Nodes(ctx context.Context, all bool) ([]Node, error) {
 	nodes, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (n Node, err error) {
 		var lease, clock int64
 		err = row.Scan(&n.ID, &n.Name, &n.Labels, &n.Workers, &lease, &n.State, &n.Beat, &n.BeatAt, &n.StartedAt,
-			&n.Config, &n.Version, &clock, &n.Tickets, &n.Leads)
+			&n.Config, &n.Version, &clock, &n.Listens, &n.Tickets, &n.Leads)
 		n.Lease, n.Clock = time.Duration(lease)*time.Microsecond, time.Duration(clock)*time.Microsecond
 		return n, err
 	})

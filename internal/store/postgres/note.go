@@ -22,6 +22,10 @@ const (
 	NoteTickets  = 't' // nodes: they have other tickets now
 	NotePauses   = 'p' // what is paused has changed
 	NoteNodes    = 'n' // a node has come or gone, or nobody leads
+	// Nodes that were asked, questions that were answered, and what happened, by Happened.
+	NoteQuestions = 'q'
+	NoteAnswers   = 'a'
+	NoteHappened  = 'h'
 )
 
 // notePayload is the most that PostgreSQL carries.

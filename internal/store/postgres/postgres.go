@@ -79,6 +79,8 @@ type Store struct {
 
 	clock atomic.Int64 // microseconds by which it is ahead of the database's here
 
+	listens atomic.Bool // somebody follows here what happens
+
 	closing sync.Once
 	closed  error
 }

@@ -13,6 +13,15 @@ import (
 // Replay gives a stored delivery further jobs. A rule that has a job of it that waits or runs
 // gets none. The jobs' Seq is set.
 func (s *Store) Replay(ctx context.Context, delivery string, jobs []job.Job) ([]job.Job, error) {
+	return replayBy(ctx, delivery, jobs, func(ctx context.Context, op operation, size int) error { return s.writer.do(ctx, op, size) })
+}
+
+// Replay is Store.Replay for the leader of a term.
+func (l *Led) Replay(ctx context.Context, delivery string, jobs []job.Job) ([]job.Job, error) {
+	return replayBy(ctx, delivery, jobs, func(ctx context.Context, op operation, _ int) error { return l.do(ctx, op) })
+}
+
+func replayBy(ctx context.Context, delivery string, jobs []job.Job, do func(context.Context, operation, int) error) ([]job.Job, error) {
 	id, err := knownID("delivery", delivery)
 	op := &replay{id: id, jobs: jobs}
 	for i := range jobs {
@@ -21,7 +30,7 @@ func (s *Store) Replay(ctx context.Context, delivery string, jobs []job.Job) ([]
 		}
 	}
 	if err == nil {
-		err = s.writer.do(ctx, op, 256+512*len(jobs))
+		err = do(ctx, op, 256+512*len(jobs))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("replay: %w", err)
