@@ -5,6 +5,7 @@ import (
 	"math"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"go.yaml.in/yaml/v4"
 
@@ -36,6 +37,9 @@ func newJSONTemplate(node config.Node, c Context) *jsonTemplate {
 		}
 	case config.KindMap:
 		for _, e := range node.Entries() {
+			if strings.Contains(e.Key.Value, "${{") {
+				c.Diagnostics.Errorf(e.Key, "names in json are the same for every delivery").Hint("body: takes a template of the whole")
+			}
 			t.object = append(t.object, jsonField{e.Key.Value, newJSONTemplate(e.Value, c)})
 		}
 	case config.KindScalar:

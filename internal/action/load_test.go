@@ -62,6 +62,8 @@ func TestCompile_RefusesWhatCannotRun(t *testing.T) {
 		"shell text that is too long": {"run: echo " + long, "1:6 run is larger than 128 KiB: put it in a script"},
 		"a NUL byte in shell text":    {`run: "a\0b"`, "1:6 run holds a NUL byte, which no argument can"},
 		"a shell that is not there":   {"run: ':'\nshell: [zork, -c]", `2:9 program "zork" is not in ` + path},
+		"a shell the sender picks":    {"run: ':'\nshell: [sh, -c, '${{ payload.x }}']", "2:17 shell is the same for every delivery"},
+		"a name the sender picks":     {"http: {url: 'https://a.example', json: {'${{ payload.x }}': 1}}", "1:41 names in json are the same for every delivery"},
 		"an empty exec":               {"exec: []", "1:1 exec is empty"},
 		"a NUL byte in an argument":   {`exec: ["true", "a\0b"]`, "1:16 the value holds a NUL byte, which no argument or variable can"},
 		"an argument too large":       {"exec: ['true', '" + long + "']", "1:16 the value is larger than 128 KiB: use stdin or files"},
@@ -104,6 +106,31 @@ func TestCompile_RefusesWhatCannotRun(t *testing.T) {
 				t.Errorf("want -, got +:\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestCompile_AScriptThatTheTextBeginsWithIsLookedFor(t *testing.T) {
+	dir := workDir(t)
+	for text, want := range map[string]string{
+		"./zork.sh":                       "1:6 program DIR/zork.sh does not exist",
+		"A=b ./zork.sh x | tee y && true": "1:10 program DIR/zork.sh does not exist",
+		"./plain.txt":                     "1:6 program DIR/plain.txt is not executable (chmod +x)",
+		"./deploy.sh":                     "",
+		"git pull && ./zork.sh":           "",
+		"/zork$A":                         "",
+		"~/zork.sh":                       "",
+		"zork":                            "",
+		"if ./zork; then true; fi":        "",
+	} {
+		file, d := config.Parse("hooks.yaml", []byte("run: "+text), config.Options{})
+		Compile(file.Root.Map(d), file.Root, Context{Dir: dir, Diagnostics: d})
+		got := ""
+		for _, one := range d.All() {
+			got += strings.TrimPrefix(one.Pos.String(), "hooks.yaml:") + " " + strings.ReplaceAll(one.Message, dir, "DIR")
+		}
+		if got != want || d.Err() != nil {
+			t.Errorf("%s: %q, want the warning %q", text, got, want)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package action
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
@@ -41,6 +42,9 @@ func newRun(m *config.Map, rule config.Node, c Context) Action {
 	if len(spec.Shell) > 0 {
 		shell = nil
 		for _, word := range spec.Shell {
+			if strings.Contains(word.Value, "${{") {
+				d.Errorf(word, "shell is the same for every delivery").Hint("values of the delivery come through env:")
+			}
 			shell = append(shell, word.Value)
 		}
 	}
@@ -58,7 +62,7 @@ func newRun(m *config.Map, rule config.Node, c Context) Action {
 	case strings.ContainsRune(spec.Run.Value, 0):
 		d.Errorf(spec.Run, "run holds a NUL byte, which no argument can")
 	case !refuseTemplate(spec.Run.Text, d):
-		checkSyntax(spec.Run.Text, shell[0], d)
+		checkText(spec.Run.Text, shell[0], cmd.dir, d)
 	}
 	cmd.argv = literal(append(append([]string{program}, shell[1:]...), spec.Run.Value)...)
 	return cmd
@@ -101,20 +105,45 @@ func variableFor(expr string) string {
 	return strings.ToUpper(words[len(words)-1])
 }
 
-// checkSyntax reads the text as its shell would. Other shells than these are not checked.
-func checkSyntax(text config.Text, shell string, d *config.Diagnostics) {
-	variant, known := map[string]syntax.LangVariant{"sh": syntax.LangPOSIX, "dash": syntax.LangPOSIX, "ash": syntax.LangPOSIX, "bash": syntax.LangBash}[filepath.Base(shell)]
-	if !known {
+// checkText reads the text as its shell would. Other shells than these are not checked.
+func checkText(text config.Text, shell, dir string, d *config.Diagnostics) {
+	if !slices.Contains([]string{"sh", "dash", "ash", "bash"}, filepath.Base(shell)) {
 		return
 	}
-	if variant == syntax.LangPOSIX {
-		variant = syntax.LangBash // what sh is differs; only what no shell reads is refused
+	// What sh is differs; only what no shell reads is refused.
+	script, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text.Value), "")
+	if parse, ok := err.(syntax.ParseError); ok {
+		offset := int(parse.Pos.Offset())
+		d.Errorf(text.Span(offset, offset+1), "the shell cannot read this: %s", parse.Text)
 	}
-	_, err := syntax.NewParser(syntax.Variant(variant)).Parse(strings.NewReader(text.Value), "")
-	parse, ok := err.(syntax.ParseError)
-	if !ok {
+	if err == nil {
+		checkFirstCommand(script, text, dir, d)
+	}
+}
+
+// checkFirstCommand warns of a script that is not there when the text begins with it. It is no
+// problem: the text is the shell's, and the script may come with a checkout of another hook. What
+// comes later in the text may be made by what is before it.
+func checkFirstCommand(script *syntax.File, text config.Text, dir string, d *config.Diagnostics) {
+	if len(script.Stmts) == 0 {
 		return
 	}
-	offset := int(parse.Pos.Offset())
-	d.Errorf(text.Span(offset, offset+1), "the shell cannot read this: %s", parse.Text)
+	cmd := script.Stmts[0].Cmd
+	for {
+		list, ok := cmd.(*syntax.BinaryCmd)
+		if !ok {
+			break
+		}
+		cmd = list.X.Cmd
+	}
+	call, ok := cmd.(*syntax.CallExpr)
+	if !ok || len(call.Args) == 0 {
+		return
+	}
+	word := call.Args[0]
+	if name := word.Lit(); strings.Contains(name, "/") && !strings.ContainsAny(name, "*?[~\\") {
+		if _, err := find(name, dir); err != nil {
+			d.Warnf(text.Span(int(word.Pos().Offset()), int(word.End().Offset())), "%s", err)
+		}
+	}
 }

@@ -24,6 +24,7 @@ type metrics struct {
 	deliveries *prometheus.CounterVec
 	ack        *prometheus.HistogramVec
 	refused    *prometheus.CounterVec
+	ruleErrors *prometheus.CounterVec
 	jobs       *prometheus.CounterVec
 	jobSeconds *prometheus.HistogramVec
 	panics     *prometheus.CounterVec
@@ -54,7 +55,10 @@ func newMetrics(d *Daemon) *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
 		}, []string{"hook"}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tenterhook_refused_total", Help: "Requests that were not taken, by what the sender was told."}, []string{"hook", "error"}),
-		jobs:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tenterhook_jobs_total", Help: "Jobs that ended, by state."}, []string{"hook", "rule", "state"}),
+		ruleErrors: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tenterhook_rule_errors_total", Help: "Rules that could not be evaluated for a delivery, and started nothing.",
+		}, []string{"hook", "rule"}),
+		jobs: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tenterhook_jobs_total", Help: "Jobs that ended, by state."}, []string{"hook", "rule", "state"}),
 		jobSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "tenterhook_job_seconds", Help: "How long attempts ran.",
 			Buckets: prometheus.ExponentialBuckets(0.005, 4, 10),
@@ -69,7 +73,7 @@ func newMetrics(d *Daemon) *metrics {
 		ConstLabels: prometheus.Labels{"version": d.options.Version, "goversion": runtime.Version()},
 	})
 	build.Set(1)
-	m.registry.MustRegister(m.deliveries, m.ack, m.refused, m.jobs, m.jobSeconds, m.panics, m.reloadOK, m.reloadAt, m.secretAt, build,
+	m.registry.MustRegister(m.deliveries, m.ack, m.refused, m.ruleErrors, m.jobs, m.jobSeconds, m.panics, m.reloadOK, m.reloadAt, m.secretAt, build,
 		queueCollector{d}, fleetCollector{d}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -104,6 +108,7 @@ func (m *metrics) know(hooks []*hook.Hook) {
 			m.refused.WithLabelValues(h.Name, word)
 		}
 		for _, r := range h.Rules {
+			m.ruleErrors.WithLabelValues(h.Name, r.Name)
 			for _, state := range zeroJobs {
 				m.jobs.WithLabelValues(h.Name, r.Name, string(state))
 			}
@@ -133,6 +138,9 @@ func (m *metrics) Refused(hook, reason string) {
 	m.traffic.refuse(reason)
 	m.book.Refused(hook, time.Now())
 }
+
+// RuleFailed implements ingress.Observer.
+func (m *metrics) RuleFailed(hook, rule string) { m.ruleErrors.WithLabelValues(hook, rule).Inc() }
 
 // SecretMatched implements ingress.Observer.
 func (m *metrics) SecretMatched(hook string, position int) {

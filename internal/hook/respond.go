@@ -3,6 +3,7 @@ package hook
 import (
 	"cmp"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/tenterhook/tenterhook/internal/config"
@@ -70,6 +71,9 @@ func compileRespond(h *Hook, spec *hookSpec, scope expression.Scope, d *config.D
 		d.Errorf(spec.Respond.Find("wait"), "wait is at most %s: senders give up long before", longestWait)
 	}
 	checkStatus(s.Status, spec.Respond.Find("status"), d)
+	if strings.Contains(s.ContentType, "${{") {
+		d.Errorf(spec.Respond.Find("content_type"), "content_type is the same for every delivery")
+	}
 	h.Respond = Respond{Wait: s.Wait, ContentType: s.ContentType}
 	h.Respond.accepted = compileAnswer(s.Status, s.Headers, s.Body, scope, d)
 	h.Respond.accepted.setType(s.ContentType)
@@ -106,6 +110,10 @@ func checkStatus(status int, node config.Node, d *config.Diagnostics) {
 func compileAnswer(status int, headers map[string]config.Text, body config.Text, scope expression.Scope, d *config.Diagnostics) *answer {
 	a := &answer{status: status, header: map[string]string{}}
 	for name, value := range headers {
+		if strings.Contains(value.Value, "${{") {
+			d.Errorf(value, "the headers of an answer are the same for every delivery").Hint("body may hold expressions")
+			continue
+		}
 		if !validHeader(name, value.Value) {
 			d.Errorf(value, "header %q cannot be sent", name)
 			continue

@@ -51,6 +51,7 @@ type tally struct {
 func (*tally) Delivered(string, job.Outcome, time.Duration) {}
 func (*tally) Collected(string, job.Outcome)                {}
 func (*tally) SecretMatched(string, int)                    {}
+func (*tally) RuleFailed(string, string)                    {}
 
 func (o *tally) Refused(_, reason string) {
 	o.mu.Lock()

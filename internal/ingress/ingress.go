@@ -47,6 +47,7 @@ type Observer interface {
 	Delivered(hook string, outcome job.Outcome, took time.Duration)
 	Collected(hook string, outcome job.Outcome) // taken in without a sender that waits
 	Refused(hook, reason string)
+	RuleFailed(hook, rule string) // could not be evaluated
 	SecretMatched(hook string, position int)
 }
 
@@ -304,6 +305,7 @@ func (h *Handler) plan(hk *hook.Hook, req *request.Request, d *job.Delivery) ([]
 	}
 	for _, v := range d.Verdicts {
 		if v.Verdict == job.Error {
+			h.Observe.RuleFailed(hk.Name, v.Rule)
 			h.Log.Warn("rule not evaluated; the delivery's record says why", "hook", hk.Name, "rule", v.Rule, "delivery", d.ID)
 		}
 	}

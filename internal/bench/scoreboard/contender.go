@@ -84,3 +84,4 @@ func (nobody) Delivered(string, job.Outcome, time.Duration) {}
 func (nobody) Refused(string, string)                       {}
 func (nobody) Collected(string, job.Outcome)                {}
 func (nobody) SecretMatched(string, int)                    {}
+func (nobody) RuleFailed(string, string)                    {}
