@@ -198,3 +198,36 @@ func read(t *testing.T, path string) string {
 	}
 	return string(b)
 }
+
+// TestRule_F9_AnErrorOfARuleRunsNothingAndIsKept has a condition that this payload does not fit.
+func TestRule_F9_AnErrorOfARuleRunsNothingAndIsKept(t *testing.T) {
+	r := start(t, `hooks:
+  - name: site
+    path: /github
+    provider: github
+    secret: `+secret+`
+    rules:
+      - {name: broken, match: payload.size > 5, run: ":"}
+      - {name: sound, match: event == "push", run: ":"}
+`)
+	a := r.push("/github", "d1", "push", `{"size":"large"}`)
+	if a.status != http.StatusAccepted || len(a.json.Jobs) != 1 {
+		t.Fatalf("answered %d %s", a.status, a.body)
+	}
+	if j := r.job(a.json.Jobs[0]); j.Rule != "sound" || j.State != job.Succeeded {
+		t.Errorf("%+v", j)
+	}
+	d, err := r.client.Delivery(t.Context(), a.json.Delivery)
+	must(t, err)
+	for _, v := range d.Rules {
+		if v.Rule == "broken" && (v.Verdict != job.Error || !strings.Contains(v.Error, "cannot compare text with a number")) {
+			t.Errorf("%+v", v)
+		}
+	}
+	if only := r.push("/github", "d2", "ping", `{"size":"large"}`); only.status != http.StatusOK {
+		t.Errorf("one that starts nothing is answered %d %s", only.status, only.body)
+	}
+	if !strings.Contains(r.log.String(), "rule not evaluated") {
+		t.Error("the log says nothing")
+	}
+}

@@ -2,7 +2,9 @@ package ingress
 
 import (
 	"fmt"
+	"net/http"
 	"net/netip"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,5 +51,27 @@ func TestRates_AFloodOfAddressesTakesBoundedMemory(t *testing.T) {
 	}
 	if len(r.buckets) > maxBuckets {
 		t.Errorf("%d buckets", len(r.buckets))
+	}
+}
+
+// TestRate_D16_WhoSendsTooMuchIsToldWhenToComeBack has a hook with a rate, and one without.
+func TestRate_D16_WhoSendsTooMuchIsToldWhenToComeBack(t *testing.T) {
+	g := newGate(t, `
+  - {name: rated, path: /rated, provider: github, secret: 0123456789abcdef, rate: {limit: 3, per: 1h}, run: ":"}
+  - {name: site, path: /site, verify: none, run: ":"}
+`, nil)
+	told := map[int]int{}
+	for range 20 { // without a signature: the rate comes before it
+		r, answer := g.post(t, "/rated", strings.NewReader("{}"))
+		told[r.StatusCode]++
+		if r.StatusCode == http.StatusTooManyRequests && (answer != `{"error":"rate_limited"}`+"\n" || r.Header.Get("Retry-After") == "") {
+			t.Errorf("answered %s %v", answer, r.Header)
+		}
+	}
+	if told[http.StatusUnauthorized] != 3 || told[http.StatusTooManyRequests] != 17 {
+		t.Errorf("answers: %v", told)
+	}
+	if r, _ := g.post(t, "/site", strings.NewReader("a")); r.StatusCode != http.StatusAccepted {
+		t.Errorf("another hook was answered %s", r.Status)
 	}
 }

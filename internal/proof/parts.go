@@ -13,8 +13,9 @@ type part struct {
 	what   string
 	groups []group  // of tests, by package
 	long   []string // the variables of the long form: how often
-	args   []string // the arguments of the long form, for the test's binary
+	args   []string // the arguments of the long form, for go test
 	fuzz   string   // package whose fuzz targets are run, instead of tests
+	whole  bool     // its tests do not end before they are done, whatever the budget
 	weight float64  // its part of a budget, in minutes of the long form
 }
 
@@ -29,7 +30,7 @@ var repeated = []part{
 		groups: daemonTests("TestCrash_EveryControlHoldsWhenTheDaemonIsKilled"),
 	},
 	{
-		name: "points", what: "a crash at every named point", weight: 8, long: []string{"TENTERHOOK_POINT_REPEATS=30"},
+		name: "points", what: "a crash at every named point", weight: 8, long: []string{"TENTERHOOK_POINT_REPEATS=30"}, args: []string{"-parallel=8"},
 		groups: daemonTests("TestCrashPoints_NothingIsLostAndNothingRunsTwice"),
 	},
 	{
@@ -37,7 +38,7 @@ var repeated = []part{
 		groups: daemonTests("TestPowerCut_A13_WhatWasAcknowledgedIsOnDisk"),
 	},
 	{
-		name: "faults", what: "every Nth write and sync fails, for N up to 200", weight: 15, long: []string{"TENTERHOOK_FAULTS=200"},
+		name: "faults", what: "every Nth write and sync fails, for N up to 200", weight: 15, long: []string{"TENTERHOOK_FAULTS=200"}, args: []string{"-parallel=6"},
 		groups: daemonTests("TestStorageFault_NothingIsAcknowledgedFalsely"),
 	},
 	{
@@ -97,7 +98,7 @@ const fuzzHour = time.Hour
 // parts are all there are: the catalogue's tests that are run as they are, those that repeat, and
 // fuzzing, which only the long form does.
 func parts(faults []fault, long bool) (all []part) {
-	rest := part{name: "catalogue", what: "every other test of the catalogue", weight: 6, groups: byPackage(faults)}
+	rest := part{name: "catalogue", what: "every other test of the catalogue", weight: 6, whole: true, groups: byPackage(faults)}
 	for i := range rest.groups {
 		rest.groups[i].names = slices.DeleteFunc(rest.groups[i].names, func(name string) bool { return isRepeated(rest.groups[i].pkg, name) })
 	}

@@ -65,7 +65,9 @@ func (p part) runGroup(ctx context.Context, g group, long bool, share time.Durat
 	limit := 6 * time.Hour
 	env := os.Environ()
 	if share > 0 {
-		limit = share + grace
+		if !p.whole {
+			limit = share + grace
+		}
 		env = append(env, "TENTERHOOK_UNTIL="+strconv.FormatInt(time.Now().Add(share).Unix(), 10))
 	}
 	args := []string{"test", "./" + g.pkg, "-run", "^(" + strings.Join(g.names, "|") + ")$", "-count=1", "-json", "-timeout", limit.String()}
