@@ -1,5 +1,6 @@
 // Command images draws the picture of the README: it builds the program, runs it at a terminal of
-// its own, and writes what the terminal showed, colours and all, as an SVG.
+// its own, and writes what the terminal showed, colours and all, as an SVG. And it draws what each
+// flow control does, by letting the code of the daemon that decides it decide.
 //
 //	go run ./docs/images
 package main
@@ -67,7 +68,20 @@ func draw(ctx context.Context) error {
 	if err = errors.Join(err, stop()); err != nil {
 		return err
 	}
-	return os.WriteFile(target, []byte(picture(s.lines)), 0o644)
+	if err := os.WriteFile(target, []byte(picture(s.lines)), 0o644); err != nil {
+		return err
+	}
+	return drawControls()
+}
+
+// drawControls writes the timelines of docs/flow-control.md.
+func drawControls() error {
+	for _, c := range pictured {
+		if err := os.WriteFile(c.file(), []byte(timeline(c.title, c.play())), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // stage is a folder in which the program runs, and what was seen of it.
