@@ -25,7 +25,8 @@ func BenchmarkAccept(b *testing.B) {
 		for _, mode := range []string{"group", "singly"} {
 			b.Run(fmt.Sprintf("callers=%d/%s", callers, mode), func(b *testing.B) {
 				disk := syncsPerSecond(b, 200*time.Millisecond)
-				s := open(b, filepath.Join(b.TempDir(), "t.db"), Options{Singly: mode == "singly"})
+				commits := 0
+				s := open(b, filepath.Join(b.TempDir(), "t.db"), Options{Singly: mode == "singly", Committed: func([]job.Job) { commits++ }})
 				body := noise(2048)
 				each(b, callers, func() error {
 					d := benchDelivery(body)
@@ -33,6 +34,7 @@ func BenchmarkAccept(b *testing.B) {
 					return err
 				})
 				b.ReportMetric(disk, "syncs/s")
+				b.ReportMetric(float64(b.N)/float64(commits), "accepts/commit")
 				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds()/disk, "accepts/sync")
 			})
 		}

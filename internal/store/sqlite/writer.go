@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -226,6 +227,8 @@ func (w *writer) run() {
 func (w *writer) gather(first *write) []*write {
 	w.batch = w.batch[:0]
 	size := 0
+	// Those who can run and are about to write shall be in it. With nobody there this costs nothing.
+	runtime.Gosched()
 	for wr := first; ; {
 		if wr.stage.CompareAndSwap(queued, taken) {
 			w.batch = append(w.batch, wr)
