@@ -221,7 +221,8 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request, hk *hook.Hook, re
 var errBusy = errors.New("too many large bodies at once")
 
 // readBody reads to the end. A declared length is allocated only as far as data arrives beyond
-// the first 16 KiB, so that a header alone reserves hardly any memory.
+// the first 16 KiB, so that a header alone reserves hardly any memory: up to
+// four times of what is there.
 func readBody(body io.Reader, declared int64, reserve func(int64) bool) ([]byte, error) {
 	const first = 16 << 10
 	buf := make([]byte, 0, min(max(declared, 0), first)+1)
@@ -230,10 +231,14 @@ func readBody(body io.Reader, declared int64, reserve func(int64) bool) ([]byte,
 	}
 	for {
 		if was := cap(buf); len(buf) == was {
-			buf = append(buf, 0)[:len(buf)]
-			if !reserve(int64(cap(buf) - was)) {
+			size := max(2*was, 4<<10)
+			if int64(was) <= declared {
+				size = int(min(4*int64(was), declared+1))
+			}
+			if !reserve(int64(size - was)) {
 				return nil, errBusy
 			}
+			buf = append(make([]byte, 0, size), buf...)
 		}
 		n, err := body.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]

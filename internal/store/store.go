@@ -108,7 +108,8 @@ type Retention struct {
 type Store interface {
 	// Accept stores d and jobs in one transaction, unless d.Key is taken for d.Hook within its
 	// window. It sets the jobs' Seq. What the jobs' Controls make of them is decided in the same
-	// transaction by job.Arrive. The bodies may be compressed before they are stored.
+	// transaction by job.Arrive. The bodies may be compressed before they are stored. The bytes of
+	// d.Body must not change any more, also after an error: they may still be on their way to disk.
 	Accept(ctx context.Context, d *job.Delivery, jobs []job.Job) (Receipt, error)
 	// Start commits the start mark of the next attempt of a waiting job, or returns a
 	// *RefusedError.

@@ -51,12 +51,42 @@ var encoder = sync.OnceValue(func() *zstd.Encoder {
 // Encode returns a copy of data as it is stored: compressed when that is worth it. The copy
 // is the store's own, so a caller that no longer waits may use its buffer again.
 func Encode(data []byte) (encoding int, stored []byte) {
-	if len(data) >= compressFrom {
+	if encoding, stored = EncodeShared(data); encoding == Raw {
+		stored = bytes.Clone(stored)
+	}
+	return encoding, stored
+}
+
+// EncodeShared is Encode for data that nobody changes any more: what is not compressed is data itself.
+func EncodeShared(data []byte) (encoding int, stored []byte) {
+	if len(data) >= compressFrom && shrinks(data) {
 		if small := encoder().EncodeAll(data, make([]byte, 0, len(data)/2)); len(small) < len(data) {
 			return Compressed, small
 		}
 	}
-	return Raw, bytes.Clone(data)
+	return Raw, data
+}
+
+// sampleLen is how long the parts of large data are that are compressed for a try, and sampleFrom from
+// which size on.
+const (
+	sampleLen  = 8 << 10
+	sampleFrom = 8 * sampleLen
+)
+
+// shrinks reports whether compression may be worth it: of large data one of three parts must lose a
+// sixteenth. Images, archives and encoded ones are found out that way for little.
+func shrinks(data []byte) bool {
+	if len(data) < sampleFrom {
+		return true
+	}
+	small := make([]byte, 0, sampleLen+64)
+	for _, at := range []int{0, len(data) / 2, len(data) - sampleLen} {
+		if len(encoder().EncodeAll(data[at:at+sampleLen], small)) < sampleLen-sampleLen/16 {
+			return true
+		}
+	}
+	return false
 }
 
 // Decode undoes Encode. Data that is not exactly size bytes long is an error, found

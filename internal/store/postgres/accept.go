@@ -15,7 +15,7 @@ import (
 
 // Accept stores d and jobs in one transaction and returns once they are on disk. A key is free
 // again once the window of the delivery that took it has ended. d and jobs are not kept after
-// the return, whatever it is. The jobs' Seq is set only when they were stored.
+// the return, whatever it is, but for the bytes of d.Body, which nobody may change any more. The jobs' Seq is set only when they were stored.
 func (s *Store) Accept(ctx context.Context, d *job.Delivery, jobs []job.Job) (store.Receipt, error) {
 	op, err := newAccept(d, jobs)
 	if err == nil {
@@ -59,7 +59,7 @@ func newAccept(d *job.Delivery, jobs []job.Job) (*accept, error) {
 	if err := a.addJobs(jobs); err != nil {
 		return nil, err
 	}
-	encoding, body := codec.Encode(d.Body)
+	encoding, body := codec.EncodeShared(d.Body)
 	a.size = 1024 + len(body) + 512*len(jobs)
 	return a, a.encode(d, encoding, body)
 }
