@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql/driver"
 	"fmt"
 	"slices"
 
@@ -35,7 +36,7 @@ type accept struct {
 	id       []byte
 	d        job.Delivery // without body and header
 	key      deliveryKey
-	row      []any // of the delivery, from id on
+	row      []driver.Value // of the delivery, from id on
 	encoding int
 	body     []byte
 	jobs     []job.Job
@@ -77,7 +78,7 @@ func (a *accept) encodeRow(d *job.Delivery) error {
 	if err != nil {
 		return fmt.Errorf("encode verdicts: %w", err)
 	}
-	a.row = []any{
+	a.row = []driver.Value{
 		a.id, d.Hook, d.Key, d.Window.Microseconds(), string(d.OnDuplicate), d.Event,
 		encodeTime(d.ReceivedAt), string(d.Outcome), d.Origin, d.Method, d.Path, d.Query, d.IP,
 		int64(d.Secret), d.Config, codec.EncodeLists(d.Header), codec.EncodeParams(d.Params), withheld, verdicts, int64(len(d.Body)),
@@ -127,11 +128,11 @@ func (a *accept) apply(c *connection, now *jumpGuard) error {
 		}
 	}
 	c.deliverySeq++
-	if _, err := c.insertDelivery.Exec(append([]any{c.deliverySeq}, a.row...)...); err != nil {
+	if err := c.insertDelivery.exec(c.deliverySeq, a.row...); err != nil {
 		return err
 	}
 	if len(a.body) > 0 {
-		if _, err := c.insertBody.Exec(c.deliverySeq, int64(a.encoding), a.body); err != nil {
+		if err := c.insertBody.exec(c.deliverySeq, int64(a.encoding), a.body); err != nil {
 			return err
 		}
 	}
@@ -170,6 +171,10 @@ func (a *accept) arrive(c *connection, j *job.Job, now *jumpGuard) error {
 }
 
 func insertJobOf(c *connection, delivery int64, j *job.Job, id []byte) error {
+	run, created := encodeTime(j.RunAt), encodeTime(j.CreatedAt)
+	if isNew(j) {
+		return c.insertNewJob.exec(j.Seq, id, delivery, j.Hook, j.Rule, run, created, j.ConcurrencyKey)
+	}
 	keys, err := encodeKeys(j.Keys)
 	if err != nil {
 		return err
@@ -178,10 +183,17 @@ func insertJobOf(c *connection, delivery int64, j *job.Job, id []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = c.insertJob.Exec(j.Seq, id, delivery, j.Hook, j.Rule, string(j.State), j.Reason,
-		int64(j.Attempt), int64(j.Since), encodeTime(j.RunAt), encodeTime(j.CreatedAt), encodeTime(j.StartedAt),
-		encodeTime(j.FinishedAt), nullable(j.ExitCode), j.Error, j.ConcurrencyKey, j.SupersededBy, j.ReplayOf, j.Node, keys, burst, j.Target)
-	return err
+	return c.insertJob.exec(j.Seq, id, delivery, j.Hook, j.Rule, run, created, j.ConcurrencyKey,
+		string(j.State), j.Reason, int64(j.Attempt), int64(j.Since), encodeTime(j.StartedAt), encodeTime(j.FinishedAt),
+		nullable(j.ExitCode), j.Error, j.SupersededBy, j.ReplayOf, j.Node, keys, burst, j.Target)
+}
+
+// isNew reports whether a job has nothing but what insertNewJob stores.
+func isNew(j *job.Job) bool {
+	return *j == job.Job{
+		Seq: j.Seq, ID: j.ID, Delivery: j.Delivery, Hook: j.Hook, Rule: j.Rule, State: job.Queued,
+		RunAt: j.RunAt, CreatedAt: j.CreatedAt, ConcurrencyKey: j.ConcurrencyKey, Controls: j.Controls,
+	}
 }
 
 func nullable(v *int) any {

@@ -24,6 +24,7 @@ const (
 // that number rows. Only one goroutine uses it at a time.
 type connection struct {
 	statements
+	insertions
 	db   *sql.DB
 	conn *sql.Conn
 
@@ -148,7 +149,7 @@ func (c *connection) bringUp(ctx context.Context) error {
 
 // prepare compiles the statements, seeds the counters and reads the index of keys.
 func (c *connection) prepare(ctx context.Context) error {
-	if err := c.statements.prepare(ctx, c.conn); err != nil {
+	if err := errors.Join(c.statements.prepare(ctx, c.conn), c.insertions.prepare(ctx, c.conn)); err != nil {
 		return err
 	}
 	row := c.conn.QueryRowContext(ctx, "SELECT (SELECT coalesce(max(seq), 0) FROM delivery), (SELECT coalesce(max(seq), 0) FROM job)")
@@ -183,5 +184,5 @@ func (c *connection) checkpoint(mode string) (pages int, err error) {
 
 // close releases the connection. What is not committed is gone.
 func (c *connection) close() error {
-	return errors.Join(c.statements.close(), c.conn.Close(), c.db.Close())
+	return errors.Join(c.statements.close(), c.insertions.close(), c.conn.Close(), c.db.Close())
 }

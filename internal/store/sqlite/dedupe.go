@@ -49,7 +49,7 @@ func (c *connection) holder(k deliveryKey) (t takenKey, err error) {
 
 // hold gives a key that nobody holds to a delivery.
 func (c *connection) hold(k deliveryKey, delivery []byte, end int64) error {
-	if _, err := c.insertKey.Exec(c.keys.next(), k.hook, k.key, delivery, end); err != nil {
+	if err := c.insertKey.exec(c.keys.next(), k.hook, k.key, delivery, end); err != nil {
 		return err
 	}
 	c.keys.add(k.hash, end)

@@ -16,11 +16,10 @@ type statements struct {
 
 	begin, commit, rollback *sql.Stmt
 
-	keyHolder, insertKey, renewKey   *sql.Stmt
-	insertRun, putOffRun, deleteRun  *sql.Stmt
-	keysOfRun, moveKey               *sql.Stmt
-	insertDelivery, insertBody       *sql.Stmt
-	insertJob, jobsOfDelivery, again *sql.Stmt
+	keyHolder, renewKey             *sql.Stmt
+	insertRun, putOffRun, deleteRun *sql.Stmt
+	keysOfRun, moveKey              *sql.Stmt
+	jobsOfDelivery, again           *sql.Stmt
 
 	startJob, insertAttempt   *sql.Stmt
 	finishJob, updateAttempt  *sql.Stmt
@@ -89,21 +88,12 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 		{&s.rollback, "ROLLBACK"},
 
 		{&s.keyHolder, "SELECT delivery, expires_at FROM dedupe_key WHERE seq = ? AND hook = ? AND key = ?"},
-		{&s.insertKey, "INSERT INTO dedupe_key (seq, hook, key, delivery, expires_at) VALUES (?, ?, ?, ?, ?)"},
 		{&s.renewKey, "UPDATE dedupe_key SET delivery = ?, expires_at = ? WHERE seq = ?"},
 		{&s.insertRun, "INSERT INTO dedupe_run (first, length, due, data) VALUES (?, ?, ?, ?)"},
 		{&s.putOffRun, "UPDATE dedupe_run SET due = ? WHERE first = ?"},
 		{&s.deleteRun, "DELETE FROM dedupe_run WHERE first = ? AND NOT EXISTS (SELECT 1 FROM dedupe_key WHERE seq BETWEEN ? AND ?)"},
 		{&s.keysOfRun, "SELECT seq, hook, key, delivery, expires_at FROM dedupe_key WHERE seq BETWEEN ? AND ? ORDER BY seq LIMIT ?"},
 		{&s.moveKey, "DELETE FROM dedupe_key WHERE seq = ?"},
-		{&s.insertDelivery, `INSERT INTO delivery (seq, id, hook, key, key_window, on_duplicate, event,
-			received_at, outcome, origin, method, path, query, ip, secret, config, header, params,
-			withheld, verdicts, size, trace) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`},
-		{&s.insertBody, "INSERT INTO body (delivery, encoding, data) VALUES (?, ?, ?)"},
-		{&s.insertJob, `INSERT INTO job (seq, id, delivery, hook, rule, state, reason, attempt, since,
-			run_at, created_at, started_at, finished_at, exit_code, error, concurrency_key,
-			superseded_by, replay_of, node, keys, burst, target)
-			VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`},
 		{&s.jobsOfDelivery, jobsWithDelivery + "WHERE d.id = ? AND " + endedBadly + " ORDER BY j.seq"},
 		{&s.again, "UPDATE job SET " + queuedAgain + " WHERE seq = ?"},
 
