@@ -60,9 +60,17 @@ const (
 )
 
 // settings reads where the daemon is from the configuration file. Problems elsewhere in the
-// file do not matter: it must be possible to look at a daemon while its file is being mended.
+// file do not matter: it must be possible to look at a daemon while its file is being mended. When
+// nothing can be read of it, the configuration counts that last worked.
 func (e *env) settings() (settings, error) {
-	file, problems := config.Load(config.Options{Path: e.config, Environ: e.environ})
+	o := config.Options{Path: e.config, Environ: e.environ}
+	file, problems := config.Load(o)
+	if file == nil || file.Root.IsZero() {
+		if o.Snapshot = daemon.LastGood(o); o.Snapshot != nil {
+			file, _ = config.Load(o)
+			e.say("%s cannot be read: looking for the daemon where its last configuration says", e.config)
+		}
+	}
 	if file == nil || file.Root.IsZero() {
 		return settings{}, e.unreadable(problems)
 	}

@@ -66,7 +66,7 @@ func (d *Daemon) loadFirst() (conf *Config, problems, broken *config.Diagnostics
 	if problems.Err() == nil || !d.options.LastGood {
 		return conf, problems, nil
 	}
-	kept, err := d.findLastGood(conf)
+	kept, err := findLastGood(d.options.Config, conf)
 	if err != nil {
 		d.log.Error("there is no last configuration to start with", "error", err)
 		return conf, problems, nil
@@ -83,15 +83,25 @@ func (d *Daemon) loadFirst() (conf *Config, problems, broken *config.Diagnostics
 	return last, lastProblems, problems
 }
 
+// LastGood is the configuration that last worked in place of the file that o names, for those who
+// look for its daemon while the file cannot be read; nil when none was kept.
+func LastGood(o config.Options) *config.Snapshot {
+	kept, err := findLastGood(o, nil)
+	if err != nil {
+		return nil
+	}
+	return &kept.Snapshot
+}
+
 // findLastGood reads what was kept for the file that is to be served. It is beside the store, and
 // where that is a broken file may not be able to say: then what looks like its address is tried,
 // and the default.
-func (d *Daemon) findLastGood(conf *Config) (*lastGood, error) {
+func findLastGood(o config.Options, conf *Config) (*lastGood, error) {
 	var firstErr error
-	for _, store := range d.likelyStores(conf) {
+	for _, store := range likelyStores(o, conf) {
 		kept, err := readLastGood(lastGoodPath(store))
 		switch {
-		case err == nil && kept.Config == absolute(d.options.Config.Path):
+		case err == nil && kept.Config == absolute(o.Path):
 			return kept, nil
 		case err == nil:
 			err = fmt.Errorf("%s was kept for %s", lastGoodPath(store), kept.Config)
@@ -107,8 +117,8 @@ func (d *Daemon) findLastGood(conf *Config) (*lastGood, error) {
 var storeAddress = regexp.MustCompile(`\burl:\s*["']?sqlite:(?://)?([^\s"',}#$]+)`)
 
 // likelyStores are the files that may be the store, the likeliest first.
-func (d *Daemon) likelyStores(conf *Config) (paths []string) {
-	dir := filepath.Dir(absolute(d.options.Config.Path))
+func likelyStores(o config.Options, conf *Config) (paths []string) {
+	dir := filepath.Dir(absolute(o.Path))
 	add := func(path string) {
 		if path != "" && !filepath.IsAbs(path) {
 			path = filepath.Join(dir, path)
@@ -120,19 +130,35 @@ func (d *Daemon) likelyStores(conf *Config) (paths []string) {
 	if conf != nil {
 		add(conf.Settings.Files)
 	}
-	for _, pair := range d.options.Config.Environ {
+	for _, pair := range o.Environ {
 		if path, ok := strings.CutPrefix(pair, "TENTERHOOK_STORE__URL=sqlite:"); ok {
 			add(strings.TrimPrefix(path, "//"))
 		}
 	}
-	if text, err := os.ReadFile(d.options.Config.Path); err == nil {
+	if text, err := os.ReadFile(o.Path); err == nil {
 		for _, found := range storeAddress.FindAllSubmatch(text, 10) {
 			add(string(found[1]))
 		}
 	}
 	add("tenterhook.db")
 	add("tenterhook") // of a store on a server
+	for _, path := range latestFiles(dir, lastGoodPath("*")) {
+		add(strings.TrimSuffix(path, lastGoodPath("")))
+	}
 	return paths
+}
+
+// latestFiles are those of a folder that fit a pattern, the one changed last first.
+func latestFiles(dir, pattern string) []string {
+	paths, _ := filepath.Glob(filepath.Join(dir, pattern)) // the pattern is sound
+	changed := map[string]time.Time{}
+	for _, path := range paths {
+		if info, err := os.Stat(path); err == nil {
+			changed[path] = info.ModTime()
+		}
+	}
+	slices.SortFunc(paths, func(a, b string) int { return changed[b].Compare(changed[a]) })
+	return paths[:min(len(paths), 10)]
 }
 
 func readLastGood(path string) (*lastGood, error) {

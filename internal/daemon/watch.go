@@ -98,11 +98,16 @@ func (w *watcher) follow(events *fsnotify.Watcher, watched map[string]bool, able
 	}
 	want := map[string]bool{}
 	for step := range w.steps {
-		want[filepath.Dir(step)] = true
+		// What a link leads to is a step of its own, so the folders without links are enough. Two names
+		// of one folder are too much for fsnotify, which panics when they are removed.
+		folder := filepath.Dir(step)
+		if real, err := filepath.EvalSymlinks(folder); err != nil || real == folder {
+			want[folder] = true
+		}
 	}
 	for folder := range maps.Clone(watched) {
 		if !want[folder] {
-			_ = events.Remove(folder) // gone already is as good
+			forget(events, folder)
 			delete(watched, folder)
 		}
 	}
@@ -112,6 +117,13 @@ func (w *watcher) follow(events *fsnotify.Watcher, watched map[string]bool, able
 			watched[folder] = true
 		}
 	}
+}
+
+// forget ends the watch of a folder; one that is gone already is as good. fsnotify may panic over a
+// folder that has another name, too, such as a bind mount: no reason to end the daemon.
+func forget(events *fsnotify.Watcher, folder string) {
+	defer func() { _ = recover() }()
+	_ = events.Remove(folder)
 }
 
 // maxLinks bounds a chain of symbolic links, as the kernel does.
