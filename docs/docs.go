@@ -4,25 +4,20 @@
 package docs
 
 import (
-	"bytes"
 	"embed"
 	"fmt"
 	"html/template"
 	"io/fs"
 	"path"
+	"regexp"
 	"strings"
 	"sync"
-
-	"github.com/yuin/goldmark"
-	"github.com/yuin/goldmark/ast"
-	"github.com/yuin/goldmark/extension"
-	"github.com/yuin/goldmark/parser"
-	"github.com/yuin/goldmark/renderer/html"
-	"github.com/yuin/goldmark/text"
-	"github.com/yuin/goldmark/util"
 )
 
-//go:embed *.md decisions/*.md images/*.png images/*.svg
+//go:embed *.md decisions/*.md
+//go:embed images/flow-*.svg images/performance-*.svg
+//go:embed images/ui-overview.png images/ui-delivery.png images/ui-job.png images/ui-bench.png images/ui-config.png images/ui-backtest.png
+//go:embed images/ui-deliveries-phone.png images/ui-job-phone.png images/ui-rejected-phone.png
 var files embed.FS
 
 // Index is the page that lists the others.
@@ -82,25 +77,21 @@ func Image(name string) (content []byte, contentType string, found bool) {
 var Menu = sync.OnceValue(func() []Group {
 	content, _ := Source(Index)
 	var groups []Group
-	for node := parsed(content).FirstChild(); node != nil; node = node.NextSibling() {
-		if heading, ok := node.(*ast.Heading); ok && heading.Level == 2 {
-			groups = append(groups, Group{Title: plain(heading, content)})
+	for line := range strings.SplitSeq(string(content), "\n") {
+		if title, ok := strings.CutPrefix(line, "## "); ok {
+			groups = append(groups, Group{Title: title})
 			continue
 		}
-		_ = ast.Walk(node, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
-			link, ok := n.(*ast.Link)
-			if !ok || !entering || len(groups) == 0 {
-				return ast.WalkContinue, nil
-			}
-			if name, isPage := strings.CutSuffix(string(link.Destination), ".md"); isPage && !strings.HasPrefix(name, ".") {
-				last := &groups[len(groups)-1]
-				last.Pages = append(last.Pages, Link{Name: name, Title: plain(link, content)})
-			}
-			return ast.WalkContinue, nil
-		})
+		if found := listed.FindStringSubmatch(line); found != nil && len(groups) > 0 {
+			last := &groups[len(groups)-1]
+			last.Pages = append(last.Pages, Link{Name: found[2], Title: found[1]})
+		}
 	}
 	return groups
 })
+
+// listed is a line of the index that is a page.
+var listed = regexp.MustCompile(`^- \[([^]]+)\]\(([^.)][^)]*)\.md\)`)
 
 // rendered keeps each page that was asked for; there are as many as there are files.
 var rendered sync.Map
@@ -114,55 +105,21 @@ func Render(name string) (*Page, error) {
 	if !ok {
 		return nil, fmt.Errorf("render %q: %w", name, fs.ErrNotExist)
 	}
-	root := parsed(content)
-	page := &Page{Name: name}
-	for node := root.FirstChild(); node != nil; node = node.NextSibling() {
-		heading, ok := node.(*ast.Heading)
+	w := render(string(content), func(to string) string { return destination(to, path.Dir(name)) })
+	page := &Page{Name: name, Body: template.HTML(w.out.String())} // our own pages, embedded
+	for _, h := range w.headings {
 		switch {
-		case ok && heading.Level == 1 && page.Title == "":
-			page.Title = plain(heading, content)
-		case ok && heading.Level == 2:
-			id, _ := heading.AttributeString("id")
-			page.Sections = append(page.Sections, Link{Name: string(id.([]byte)), Title: plain(heading, content)})
+		case h.level == 1 && page.Title == "":
+			page.Title = h.text
+		case h.level == 2:
+			page.Sections = append(page.Sections, Link{Name: h.id, Title: h.text})
 		}
 	}
-	direct(root, path.Dir(name))
-	var b bytes.Buffer
-	if err := markdown.Renderer().Render(&b, content, root); err != nil {
-		return nil, fmt.Errorf("render %q: %w", name, err)
-	}
-	page.Body = template.HTML(b.String()) //nolint:gosec // our own pages, embedded
 	rendered.Store(name, page)
 	return page, nil
 }
 
-var markdown = goldmark.New(
-	goldmark.WithExtensions(extension.Table, extension.Strikethrough),
-	goldmark.WithParserOptions(parser.WithAutoHeadingID()),
-	goldmark.WithRendererOptions(html.WithUnsafe()), // the pages are ours, and a few have tags
-)
-
-func parsed(content []byte) ast.Node {
-	return markdown.Parser().Parse(text.NewReader(content), parser.WithContext(parser.NewContext(parser.WithIDs(&anchors{seen: map[string]int{}}))))
-}
-
-// direct makes the links of a page in folder lead to pages here, or to the repository.
-func direct(root ast.Node, folder string) {
-	_ = ast.Walk(root, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
-		switch n := n.(type) {
-		case *ast.Link:
-			if entering {
-				n.Destination = []byte(destination(string(n.Destination), folder))
-			}
-		case *ast.Image:
-			if entering {
-				n.Destination = []byte(destination(string(n.Destination), folder))
-			}
-		}
-		return ast.WalkContinue, nil
-	})
-}
-
+// destination is where a link of a page in folder leads: to a page here, or to the repository.
 func destination(to, folder string) string {
 	if to == "" || strings.HasPrefix(to, "#") || strings.Contains(to, "://") || strings.HasPrefix(to, "mailto:") {
 		return to
@@ -185,36 +142,3 @@ func destination(to, folder string) string {
 	}
 	return source + file + anchor
 }
-
-// plain is the text of a node without its marks.
-func plain(n ast.Node, content []byte) string {
-	var b strings.Builder
-	_ = ast.Walk(n, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
-		if t, ok := n.(*ast.Text); ok && entering {
-			b.Write(t.Segment.Value(content))
-			if t.SoftLineBreak() {
-				b.WriteByte(' ')
-			}
-		}
-		return ast.WalkContinue, nil
-	})
-	return b.String()
-}
-
-// anchors names headings as GitHub does, so that a link works in both places. It implements
-// parser.IDs.
-type anchors struct{ seen map[string]int }
-
-// Generate implements parser.IDs.
-func (a *anchors) Generate(value []byte, _ ast.NodeKind) []byte {
-	id := Anchor(string(util.TrimRightSpace(util.TrimLeftSpace(value))))
-	n := a.seen[id]
-	a.seen[id]++
-	if n > 0 {
-		id = fmt.Sprintf("%s-%d", id, n)
-	}
-	return []byte(id)
-}
-
-// Put implements parser.IDs.
-func (a *anchors) Put(value []byte) { a.seen[string(value)]++ }

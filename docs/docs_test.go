@@ -1,6 +1,8 @@
 package docs
 
 import (
+	"bytes"
+	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -10,7 +12,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/ast"
+	"github.com/yuin/goldmark/extension"
+	"github.com/yuin/goldmark/parser"
+	rendererhtml "github.com/yuin/goldmark/renderer/html"
+	"github.com/yuin/goldmark/text"
 )
 
 const root = ".."
@@ -48,6 +55,68 @@ func anchorsOf(content []byte) (ids []string) {
 		return ast.WalkContinue, nil
 	})
 	return ids
+}
+
+var markdown = goldmark.New(
+	goldmark.WithExtensions(extension.Table),
+	goldmark.WithParserOptions(parser.WithAutoHeadingID()),
+	goldmark.WithRendererOptions(rendererhtml.WithUnsafe()), // the pages are ours, and a few have tags
+)
+
+func parsed(content []byte) ast.Node {
+	return markdown.Parser().Parse(text.NewReader(content), parser.WithContext(parser.NewContext(parser.WithIDs(&anchors{seen: map[string]int{}}))))
+}
+
+// anchors names headings as GitHub does. It implements parser.IDs.
+type anchors struct{ seen map[string]int }
+
+// Generate implements parser.IDs.
+func (a *anchors) Generate(value []byte, _ ast.NodeKind) []byte {
+	id := Anchor(strings.TrimSpace(string(value)))
+	n := a.seen[id]
+	a.seen[id]++
+	if n > 0 {
+		id = fmt.Sprintf("%s-%d", id, n)
+	}
+	return []byte(id)
+}
+
+// Put implements parser.IDs.
+func (a *anchors) Put(value []byte) { a.seen[string(value)]++ }
+
+// plain is the text of a node without its marks.
+func plain(n ast.Node, content []byte) string {
+	var b strings.Builder
+	_ = ast.Walk(n, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
+		if t, ok := n.(*ast.Text); ok && entering {
+			b.Write(t.Segment.Value(content))
+		}
+		return ast.WalkContinue, nil
+	})
+	return b.String()
+}
+
+// TestRender_WritesWhatGoldmarkWrites holds our few lines of Markdown against a whole one, for
+// every page of the repository.
+func TestRender_WritesWhatGoldmarkWrites(t *testing.T) {
+	for file, content := range pages(t) {
+		var b bytes.Buffer
+		if err := markdown.Renderer().Render(&b, content, parsed(content)); err != nil {
+			t.Fatal(err)
+		}
+		want := strings.ReplaceAll(b.String(), ` style="text-align:right"`, ` class="num"`) // no style may be inline
+		got := render(string(content), func(to string) string { return to }).out.String()
+		if got == want {
+			continue
+		}
+		gotLines, wantLines := strings.Split(got, "\n"), strings.Split(want, "\n")
+		for i, line := range wantLines {
+			if i >= len(gotLines) || gotLines[i] != line {
+				t.Errorf("%s: line %d of the HTML (-goldmark +ours)\n- %s\n+ %s", file, i+1, line, gotLines[min(i, len(gotLines)-1)])
+				break
+			}
+		}
+	}
 }
 
 // tagged finds what tags of HTML lead to.
@@ -163,6 +232,9 @@ func TestRender_LeadsToPagesHereAndToTheRepository(t *testing.T) {
 		page, err := Render(name)
 		if err != nil || page.Title == "" || !strings.Contains(string(page.Body), "<h1 id=") {
 			t.Errorf("%s: %v, title %q", name, err, page.Title)
+		}
+		if strings.Contains(string(page.Body), `<img src="http`) {
+			t.Errorf("%s shows a picture that is not embedded: name it in docs.go", name)
 		}
 	}
 	if _, err := Render("../README"); err == nil {
