@@ -43,7 +43,7 @@ func TestAPI_AnswersInTheWordsOfTheInterface(t *testing.T) {
 		"jobs/" + id(12): running + `,"attempts":[` +
 			`{"n":1,"started_at":"2026-01-02T12:00:00.123Z","finished_at":null,"exit_code":null,"signal":"","status":0,"error":"","output":"so far\n"}],"follow_ups":[]}`,
 		"hooks": `[{"name":"site","path":"/github","provider":"","scheme":"","methods":[],"max_body":0,"enabled":false,"open":false,"secrets":2,"paused":false,"rules":[]}]`,
-		"status": `{"version":"v1","pid":7,"started_at":"2026-01-02T12:00:00.123Z","last_run_at":null,"gaps":[],"expected":[],"sources":[],"listen":[],"store":"",` +
+		"status": `{"version":"v1","pid":7,"started_at":"2026-01-02T12:00:00.123Z","last_run_at":null,"gaps":[],"expected":[],"sources":[],"held":[],"listen":[],"store":"",` +
 			`"config":{"files":[],"digest":"0123456789ab","loaded_at":null,"last_reload_at":null,"last_reload_ok":true,"problems":[],"needs_restart":[]},` +
 			`"hooks":1,"node":"","fleet":false,"workers":0,"ready":true,"not_ready":"","jobs":{"queued":3,"running":1},"secrets":[],"paused":[],"traffic":{"outcomes":{},"refused":{},"last_at":null,"ack":null},"streams":0}`,
 	} {

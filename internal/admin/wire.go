@@ -191,7 +191,9 @@ type Status struct {
 	// Expected are the hooks that expect deliveries, in the order of the file.
 	Expected []Expected `json:"expected"`
 	// Sources are where hooks take deliveries from, in the order of the file.
-	Sources  []Source     `json:"sources"`
+	Sources []Source `json:"sources"`
+	// Held are the hooks whose deliveries others take, in the order of the file.
+	Held     []HeldStatus `json:"held"`
 	Listen   []string     `json:"listen"`
 	Store    string       `json:"store"`
 	Config   ConfigStatus `json:"config"`
@@ -230,6 +232,23 @@ type Source struct {
 	Refused     int64  `json:"refused"`      // in this run: not genuine, or not readable
 	Held        *int   `json:"held"`         // what waits there; null where it does not say
 	Problem     string `json:"problem"`
+}
+
+// HeldStatus is how it is with a hook whose deliveries are held for others.
+type HeldStatus struct {
+	Hook     string        `json:"hook"`
+	Waiting  int           `json:"waiting"` // with those that a taker has
+	Taken    int           `json:"taken"`   // that a taker has and has not acknowledged
+	Refused  int           `json:"refused"` // by a taker; they are kept
+	Most     int           `json:"most"`    // beyond it senders are told to come again
+	OldestAt Time          `json:"oldest_at"`
+	Takers   []TakerStatus `json:"takers"`
+}
+
+// TakerStatus is who may take a hook's deliveries.
+type TakerStatus struct {
+	Name   string `json:"name"`
+	SeenAt Time   `json:"seen_at"` // when it last asked in this run; null for never
 }
 
 // Expected is how it is with a hook that expects deliveries.

@@ -21,7 +21,7 @@ var mayImport = map[string][]string{
 	"docs/images":                {"internal/job"},
 	"internal/cli":               {"internal/migrate", "internal/migrate/adnanh", "internal/migrate/webhookd", "internal/doctor", "internal/backtest", "internal/daemon", "internal/hooktest", "internal/admin", "internal/hook", "internal/provider", "internal/verify", "internal/request", "internal/config", "internal/job", "internal/store", "internal/store/sqlite", "internal/store/postgres", "internal/search", "internal/sender"},
 	"internal/doctor":            {"internal/daemon", "internal/hook", "internal/launch", "internal/config", "internal/store/sqlite", "internal/store/postgres"},
-	"internal/daemon":            {"internal/fleet", "internal/backtest", "internal/crashpoint", "internal/hooktest", "internal/admin", "internal/ui", "internal/series", "internal/ingress", "internal/worker", "internal/hook", "internal/action", "internal/launch", "internal/config", "internal/job", "internal/store", "internal/store/sqlite", "internal/store/postgres", "internal/search", "internal/sender", "internal/pull", "internal/tracing"},
+	"internal/daemon":            {"internal/fleet", "internal/backtest", "internal/crashpoint", "internal/hooktest", "internal/admin", "internal/ui", "internal/series", "internal/ingress", "internal/worker", "internal/hook", "internal/action", "internal/launch", "internal/config", "internal/job", "internal/store", "internal/store/sqlite", "internal/store/postgres", "internal/search", "internal/sender", "internal/pull", "internal/relay", "internal/tracing"},
 	"docs":                       {},
 	"internal/ui":                {"docs", "internal/panics", "internal/admin", "internal/backtest", "internal/hook", "internal/request", "internal/series", "internal/job", "internal/store"},
 	"internal/ingress":           {"internal/tracing", "internal/panics", "internal/crashpoint", "internal/hook", "internal/request", "internal/job", "internal/store"},
@@ -52,6 +52,7 @@ var mayImport = map[string][]string{
 	"internal/sender":            {},
 	"internal/sender/sendertest": {},
 	"internal/pull":              {},
+	"internal/relay":             {"internal/pull", "internal/hook", "internal/panics", "internal/job"},
 	"internal/pull/pulltest":     {},
 
 	// A store for several machines, and the daemons on it.

@@ -58,6 +58,7 @@ func showStatus(e *env, s *admin.Status) {
 		[2]string{"  jobs", queue(e, s)},
 		[2]string{"  missing", e.out.paint(red, missing(e.now(), s.Expected))},
 		[2]string{"  sources", sources(e, s.Sources)},
+		[2]string{"  held", held(e, s.Held)},
 		[2]string{"  paused", e.out.paint(yellow, pausedNames(e.now(), s.Paused))},
 		[2]string{"  hooks", fmt.Sprintf("%d, configuration %s", s.Hooks, printable(s.Config.Digest))},
 		[2]string{"  last reload", reloadState(e, &s.Config)},
@@ -101,6 +102,32 @@ func missing(now time.Time, expected []admin.Expected) string {
 		}
 	}
 	return strings.Join(parts, ", ")
+}
+
+// held are the hooks whose deliveries others take.
+func held(e *env, all []admin.HeldStatus) string {
+	var parts []string
+	for _, h := range all {
+		text := fmt.Sprintf("%s: %d waiting", printable(h.Hook), h.Waiting)
+		if h.Waiting >= h.Most {
+			text = e.out.paint(red, text+", and no more are taken in")
+		}
+		if h.Waiting > 0 && !h.OldestAt.IsZero() {
+			text += fmt.Sprintf(", the oldest for %s", age(e.now(), h.OldestAt.Time))
+		}
+		if h.Refused > 0 {
+			text += ", " + e.out.paint(yellow, fmt.Sprintf("%d refused", h.Refused))
+		}
+		for _, t := range h.Takers {
+			seen := "not seen"
+			if !t.SeenAt.IsZero() {
+				seen = "seen " + age(e.now(), t.SeenAt.Time) + " ago"
+			}
+			text += fmt.Sprintf(", %s %s", printable(t.Name), seen)
+		}
+		parts = append(parts, text)
+	}
+	return strings.Join(parts, "; ")
 }
 
 // sources are where hooks take deliveries from, and how it is with them.

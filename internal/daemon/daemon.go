@@ -27,6 +27,7 @@ import (
 	"github.com/tenterhook/tenterhook/internal/hook"
 	"github.com/tenterhook/tenterhook/internal/ingress"
 	"github.com/tenterhook/tenterhook/internal/launch"
+	"github.com/tenterhook/tenterhook/internal/relay"
 	"github.com/tenterhook/tenterhook/internal/store"
 	"github.com/tenterhook/tenterhook/internal/store/postgres"
 	"github.com/tenterhook/tenterhook/internal/tracing"
@@ -72,6 +73,7 @@ type Daemon struct {
 	heard   *listened
 	silence *silence
 	pulls   *pulls
+	holder  *relay.Relay
 	// searches has an element for each search that runs.
 	searches chan struct{}
 	catchups catchups
@@ -82,6 +84,7 @@ type Daemon struct {
 
 	deliveries net.Listener
 	adminSide  net.Listener
+	relaySide  net.Listener // nil when nobody takes
 	challenges net.Listener // nil when HTTP-01 is not answered
 
 	stops []stop // closed last to first
@@ -153,8 +156,11 @@ func (d *Daemon) setup(ctx context.Context) error {
 	if err := d.listen(); err != nil {
 		return err
 	}
+	if err := d.openRelay(ctx); err != nil {
+		return err
+	}
 	d.ingress = ingress.New(ingress.Options{
-		Hooks: d.hooks, Store: watched{d.store, d.feed, d.silence}, Rejects: d.rejects, Await: awaiter{d.pool}, Full: d.pool.Full, Spread: d.pool.Spread,
+		Hooks: d.hooks, Store: watched{d.store, d.feed, d.silence, d.holder}, HoldFull: d.holder.Full, Rejects: d.rejects, Await: awaiter{d.pool}, Full: d.pool.Full, Spread: d.pool.Spread,
 		Proxies: d.booted.Server.Proxies, Log: d.log, Observe: d.metrics, Trace: d.trace, Panicked: d.metrics.panicked("delivery"),
 	})
 	if err := d.readPauses(ctx); err != nil {
@@ -345,6 +351,7 @@ func (d *Daemon) Run(ctx, quick context.Context) error {
 		background.Go(func() { d.heard.beat(ctx, span) })
 		background.Go(func() { d.silence.watch(ctx) })
 		background.Go(func() { d.pulls.run(ctx) })
+		background.Go(func() { d.countHeld(ctx) })
 	}
 	pool := make(chan error, 1)
 	go func() { pool <- d.pool.Run(fetch, work) }()
@@ -396,12 +403,14 @@ func (d *Daemon) serve(ctx context.Context, cancel context.CancelCauseFunc, back
 		return deliveries.Serve(bound)
 	})
 	s.start(&s.running, cancel, "admin", func() error { return adminServer.Serve(d.adminSide) })
+	d.serveRelay(s, cancel)
 	return s, nil
 }
 
 // servers are HTTP servers and the goroutines that serve.
 type servers struct {
 	deliveries, admin *http.Server
+	relay             *http.Server           // nil when nobody takes
 	bound             *ingress.BoundListener // what deliveries accepts from
 	accepting         sync.WaitGroup         // the loop that accepts deliveries' connections
 	running           sync.WaitGroup         // and the admin side's
@@ -425,6 +434,7 @@ func (d *Daemon) stopServers(s *servers, quick context.Context) {
 	if err := s.bound.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 		d.log.Warn("close listener", "error", err)
 	}
+	d.holder.Close()   // as those who wait for a held delivery
 	d.feed.Close()     // its streams are requests that do not end by themselves
 	s.accepting.Wait() // from here on every connection there is has been counted
 	s.finishRequests(ctx)
@@ -433,6 +443,7 @@ func (d *Daemon) stopServers(s *servers, quick context.Context) {
 			_ = server.Close() // the requests that are left are cut
 		}
 	}
+	s.stopRelay(ctx)
 	d.ingress.Stop()
 	s.running.Wait()
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tenterhook/tenterhook/internal/admin"
 	"github.com/tenterhook/tenterhook/internal/job"
+	"github.com/tenterhook/tenterhook/internal/relay"
 	"github.com/tenterhook/tenterhook/internal/store"
 )
 
@@ -16,7 +17,8 @@ import (
 type watched struct {
 	opened
 	feed    *admin.Feed
-	silence *silence // hears of what is accepted; nil: nobody does
+	silence *silence     // hears of what is accepted; nil: nobody does
+	relay   *relay.Relay // hears of what is held; nil: nobody does
 }
 
 // Accept implements ingress.Accepter.
@@ -24,6 +26,9 @@ func (w watched) Accept(ctx context.Context, d *job.Delivery, jobs []job.Job) (s
 	receipt, err := w.opened.Accept(ctx, d, jobs)
 	if err == nil && !receipt.Duplicate && w.silence != nil {
 		w.silence.seen(d)
+	}
+	if err == nil && !receipt.Duplicate && d.Held != nil && w.relay != nil {
+		w.relay.Stored(d)
 	}
 	if err != nil || !w.feed.Heard() {
 		return receipt, err

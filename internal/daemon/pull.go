@@ -129,6 +129,9 @@ func (p *pulls) start(ctx context.Context, name string, h *hook.Hook) {
 // open makes the source of a hook. p.mu is held.
 func (p *pulls) open(ctx context.Context, name string, h *hook.Hook) pull.Source {
 	log := p.log.With("hook", name, "source", h.Pull.Kind)
+	if h.Pull.Kind == hook.PullTenterhook {
+		return pull.NewRelay(pull.RelayOptions{URL: h.Pull.URL, Token: h.Pull.Token(), Hook: h.Pull.Hook, Log: log})
+	}
 	of := h.Pull.Source()
 	o := pull.ChannelOptions{
 		URL: h.Pull.URL, Gosmee: h.Pull.Kind == hook.PullGosmee, MaxBody: h.MaxBody, Log: log,

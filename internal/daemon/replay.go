@@ -29,6 +29,9 @@ func (d *Daemon) replay(ctx context.Context, id string, how anew) ([]job.Job, er
 	if err != nil {
 		return nil, err
 	}
+	if h := d.hooks().Hook(delivery.Hook); h != nil && h.Hold != nil {
+		return nil, d.handOutAgain(ctx, h, &delivery)
+	}
 	jobs, err := d.planAnew(ctx, &delivery, how)
 	if err != nil || len(jobs) == 0 {
 		return nil, err

@@ -18,6 +18,7 @@ import (
 	"github.com/tenterhook/tenterhook/internal/config"
 	"github.com/tenterhook/tenterhook/internal/hook"
 	"github.com/tenterhook/tenterhook/internal/hooktest"
+	"github.com/tenterhook/tenterhook/internal/relay"
 	"github.com/tenterhook/tenterhook/internal/store"
 	"github.com/tenterhook/tenterhook/internal/store/postgres"
 )
@@ -27,6 +28,7 @@ import (
 type Settings struct {
 	Server    Server
 	Admin     Admin
+	Relay     Relay
 	Store     string        // where it is, as it may be shown: the path of a SQLite file, or a URL
 	Database  config.Secret // the URL of a PostgreSQL database; empty for SQLite
 	Files     string        // what the names of files beside the store begin with
@@ -58,6 +60,13 @@ type Admin struct {
 	Hosts  []string      // further Host names it answers to
 }
 
+// Relay is where others take the deliveries that are held for them.
+type Relay struct {
+	Listen string // "" when nobody can
+	Lease  time.Duration
+	Takers []relay.Taker // they take no restart
+}
+
 // HasToken reports whether any token is configured.
 func (a Admin) HasToken() bool { return len(a.Token.Reveal()) > 0 || len(a.Tokens) > 0 }
 
@@ -80,6 +89,7 @@ type Config struct {
 type rootSpec struct {
 	Server   serverSpec  `yaml:"server" doc:"Where deliveries come in. A change needs a restart."`
 	Admin    adminSpec   `yaml:"admin" doc:"The operators' side: API, metrics, health. A change needs a restart."`
+	Relay    relaySpec   `yaml:"relay" doc:"Where other Tenterhooks take the deliveries of hooks with hold."`
 	Store    storeSpec   `yaml:"store" doc:"Where deliveries and jobs are kept. A change needs a restart."`
 	Node     nodeSpec    `yaml:"node" doc:"This daemon among others on one PostgreSQL store. A change needs a restart."`
 	Workers  *int        `yaml:"workers" doc:"Jobs that run at once, 1 to 1024." default:"2 x CPUs, at least 4"`
@@ -174,6 +184,7 @@ func compile(file *config.File, exposed bool, d *config.Diagnostics) *Config {
 		Fleet:    len(c.Settings.Database.Reveal()) > 0,
 		Labels:   c.Settings.Node.Labels,
 	}, d)
+	checkHeld(c, spec.Relay, file, d)
 	c.readTests(spec, file, d)
 	c.Plan = planGate(spec.Reload, d)
 	return c
@@ -196,6 +207,7 @@ func settings(spec rootSpec, file *config.File, d *config.Diagnostics) Settings 
 	if s.Admin.Listen == s.Server.Listen && !strings.HasSuffix(s.Admin.Listen, ":0") {
 		d.Errorf(firstWritten(file.Root, spec.Admin.Listen, spec.Server.Listen), "admin and server cannot share the address %s", s.Admin.Listen)
 	}
+	s.Relay = readRelay(spec.Relay, s, file, d)
 	s.Node = node(spec.Node, file, d)
 	readStore(&s, spec.Store.URL, file, d)
 	if r := spec.Store.Retention; r != nil {
@@ -397,6 +409,7 @@ func (s Settings) needRestart(next Settings) []string {
 	add("admin.token", string(s.Admin.Token.Reveal()) != string(next.Admin.Token.Reveal()))
 	add("admin.tokens", !slices.EqualFunc(s.Admin.Tokens, next.Admin.Tokens, sameToken))
 	add("admin.hosts", !slices.Equal(s.Admin.Hosts, next.Admin.Hosts))
+	add("relay.listen", s.Relay.Listen != next.Relay.Listen)
 	add("store.url", s.Store != next.Store || string(s.Database.Reveal()) != string(next.Database.Reveal()))
 	add("store.retention", s.Retention != next.Retention)
 	add("node", !s.Node.same(next.Node))

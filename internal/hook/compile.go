@@ -86,6 +86,7 @@ type hookSpec struct {
 	API      config.Node     `yaml:"api" doc:"The sender's own API, which register and catchup speak to."`
 	Catchup  config.Node     `yaml:"catchup" doc:"Ask the sender's API, at the start and every so often, for what did not arrive."`
 	Pull     config.Node     `yaml:"pull" doc:"Take deliveries from where they wait, with no open port: a channel of smee.io or gosmee, another Tenterhook, or the sender's API."`
+	Hold     config.Node     `yaml:"hold" doc:"true: keep deliveries for another Tenterhook to take, over relay.listen; nothing is run for them here."`
 	Dedupe   config.Node     `yaml:"dedupe" doc:"What makes two requests the same delivery; or the word none."`
 	Respond  config.Node     `yaml:"respond" doc:"The answer to a delivery that was stored, in place of the standard one."`
 	Let      config.Node     `yaml:"let" doc:"Names for expressions, computed once per delivery, on first use; each may use those above it."`
@@ -133,6 +134,7 @@ func compileHook(node config.Node, c Context, d *config.Diagnostics) (*Hook, *ho
 	compileAPI(h, spec, d)
 	compileCatchup(h, spec, c, d)
 	compilePull(h, spec, c, d)
+	compileHold(h, spec, node, d)
 	compileRespond(h, spec, scope, d)
 	compileRules(h, m, node, spec, scope, c, d)
 	compileExpect(h, spec.Expect, scope, c, d)

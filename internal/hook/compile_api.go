@@ -125,6 +125,9 @@ func withAPI() (names []string) {
 // Events returns the event types that the hook's rules need. everything names the rules that can
 // want any: their condition does not compare event with written-out names, or they have none.
 func (h *Hook) Events() (events, everything []string) {
+	if h.Hold != nil {
+		return nil, []string{"hold"} // the rules are elsewhere
+	}
 	for _, r := range h.Rules {
 		needs, bounded := expression.Constants(r.Match, "event")
 		if !bounded {

@@ -34,6 +34,13 @@ type retrySpec struct {
 
 // compileRules compiles rules:, or the one rule written inline in the hook's own mapping m.
 func compileRules(h *Hook, m *config.Map, node config.Node, spec *hookSpec, scope expression.Scope, c Context, d *config.Diagnostics) {
+	if h.Hold != nil && !isInline(node) {
+		m.Close()
+		return
+	}
+	if h.Hold != nil {
+		d.Errorf(spec.Hold, "hold and an action contradict each other: nothing is run for what is held").Hint("the action belongs to the hook that takes the deliveries")
+	}
 	if spec.Rules.IsZero() || isInline(node) {
 		if !spec.Rules.IsZero() {
 			d.Errorf(node.Key("rules"), "a hook has rules: or one rule written in the hook itself, not both")

@@ -91,6 +91,7 @@ type Hook struct {
 	API      *API     // nil for a sender whose API is not known
 	Catchup  *Catchup // nil: only when somebody asks
 	Pull     *Pull    // nil: deliveries only arrive
+	Hold     *Hold    // nil: they are not held for others
 	Rules    []*Rule
 	Expect   *Expect // nil: nothing is expected
 

@@ -19,6 +19,7 @@ func Schema() (hook *config.Schema, defs config.Keys) {
 	hook.Set("provider", config.Words(providerWords()...)).Set("parse", config.Words(formatNames()...)).
 		Set("methods", config.ListOf(config.Words(methods...))).Set("verify", config.Anything()).Set("dedupe", dedupeSchema()).
 		Set("api", config.SchemaOf(apiSpec{})).Set("catchup", config.SchemaOf(catchupSpec{})).Set("pull", config.SchemaOf(pullSpec{})).
+		Set("hold", &config.Schema{AnyOf: []*config.Schema{{Types: []string{"boolean"}}, config.SchemaOf(holdSpec{})}}).
 		Set("respond", config.SchemaOf(respondSpec{})).Set("let", config.MapOf(config.TextSchema()))
 	named := config.SchemaOf(nameSpec{}).And(rule)
 	named.OneOf = action.Choices()
@@ -27,7 +28,7 @@ func Schema() (hook *config.Schema, defs config.Keys) {
 	hook.Set("expect", config.SchemaOf(expectSpec{}).Set("on_missing", actions).Set("on_back", actions))
 	inline := slices.DeleteFunc(rule.Names(), func(name string) bool { return slices.Contains(own, name) })
 	hook.And(rule)
-	hook.OneOf = append(action.Choices(), config.Has("rules"))
+	hook.OneOf = append(action.Choices(), config.Has("rules"), config.Has("hold"))
 	hook.AllOf = append(hook.AllOf, &config.Schema{If: config.Has("rules"), Then: config.Forbids(inline...)})
 	hook.AllOf = append(hook.AllOf, verifySchemas()...)
 

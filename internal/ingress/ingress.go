@@ -61,7 +61,9 @@ type Options struct {
 	Proxies []netip.Prefix
 	Log     *slog.Logger
 	Observe Observer
-	Rejects *Rejects // where refused requests are listed; nil: in a list of the Handler's own
+	// HoldFull reports whether no more of a hook's deliveries can be held. It may be nil.
+	HoldFull func(h *hook.Hook) bool
+	Rejects  *Rejects // where refused requests are listed; nil: in a list of the Handler's own
 	// Panicked is told of each panic that a request ended with. It may be nil.
 	Panicked func()
 	Trace    *tracing.Tracer // nil: no spans
@@ -259,6 +261,7 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request, hk *hook.Hook, re
 		h.Log.Info("check of the address answered", "hook", hk.Name, "status", answer.Status)
 		return nil
 	}
+	came := asArrived(req)
 	secret, no := h.verify(hk, req, started)
 	if no != nil {
 		return no
@@ -289,6 +292,9 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request, hk *hook.Hook, re
 		Body: req.Body, Size: len(req.Body), Secret: secret, Config: hk.Config,
 	}
 	jobs, no := h.plan(hk, req, d)
+	if no == nil && hk.Hold != nil {
+		no = h.hold(hk, req, d, came)
+	}
 	if no != nil {
 		return no
 	}

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/tenterhook/tenterhook/internal/hook"
@@ -108,7 +109,7 @@ func (h *Handler) pulled(ctx context.Context, hk *hook.Hook, p Pulled) (store.Re
 func (h *Handler) admitPulled(hk *hook.Hook, req *request.Request, p Pulled) (secret int, no *refusal) {
 	at, params := h.Hooks().Route(req.Path, req.RawPath)
 	switch {
-	case at == nil || at.Name != hk.Name:
+	case (at == nil || at.Name != hk.Name) && strings.Contains(hk.Path, "{"):
 		return -1, &refusal{status: http.StatusNotFound, word: "not_found", reason: "its path is not the hook's: " + hk.Path}
 	case p.IP.IsValid() && !hk.AllowsIP(p.IP):
 		return -1, &refusal{status: http.StatusUnauthorized, word: "verification_failed", reason: "address is not in allow_ips"}
@@ -117,7 +118,9 @@ func (h *Handler) admitPulled(hk *hook.Hook, req *request.Request, p Pulled) (se
 	case !knownEncoding(req.Header.Get("Content-Encoding")):
 		return -1, &refusal{status: http.StatusUnsupportedMediaType, word: "unsupported_content_encoding"}
 	}
-	req.Params = params
+	if at != nil && at.Name == hk.Name {
+		req.Params = params // else the path is another where it arrived, which may be signed
+	}
 	for body := range p.Bodies {
 		if int64(len(body)) > hk.MaxBody {
 			no = &refusal{status: http.StatusRequestEntityTooLarge, word: "body_too_large"}

@@ -128,6 +128,9 @@ type Delivery struct {
 	Config      string        // digest of the configuration that decided
 	Verdicts    []RuleVerdict // lists are without their conditions and values
 	JobIDs      []string      // filled by reads, oldest first
+	// Held is set of a delivery that is held for another daemon, when it is stored and when it is
+	// handed out; see store.Store.Holding.
+	Held *Held
 }
 
 // The Origin of a delivery.

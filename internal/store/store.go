@@ -148,6 +148,11 @@ type Store interface {
 	SetExpectation(ctx context.Context, e job.Expectation, on bool) error
 	// SetPosition keeps or, with on false, forgets how far the source of a hook has been read.
 	SetPosition(ctx context.Context, p job.Position, on bool) error
+	// TakeHeld hands out deliveries that are held and that nobody has, oldest first, with their bodies
+	// and Held, and keeps them from others until t.Until.
+	TakeHeld(ctx context.Context, t job.Taking) ([]job.Delivery, error)
+	// SettleHeld says what became of held deliveries, and returns for how many that is news.
+	SettleHeld(ctx context.Context, e job.HeldEnd) (int, error)
 	// Prune deletes one small slice of what retention no longer keeps and of expired keys. It
 	// reports whether there is more to do.
 	Prune(ctx context.Context, r Retention, now time.Time) (more bool, err error)
@@ -187,6 +192,10 @@ type Store interface {
 	Expectations(ctx context.Context) ([]job.Expectation, error)
 	// Positions returns how far sources have been read, by hook.
 	Positions(ctx context.Context) ([]job.Position, error)
+	// Holding returns how it is with a held delivery, and ErrNotFound for any other.
+	Holding(ctx context.Context, delivery string) (job.Held, error)
+	// HeldCounts returns how many deliveries wait for a taker or were refused, by hook.
+	HeldCounts(ctx context.Context) ([]job.HeldCount, error)
 	// Throttles calls yield for each throttle that is not over, with what job.Pace keeps of it.
 	Throttles(ctx context.Context, yield func(hook, rule, key string, at time.Time)) error
 	// Live calls yield for every job that has not ended, in Seq order, until it returns false.

@@ -273,6 +273,17 @@ func (u *UI) attention(s *admin.Status, hooks []health, recent []job.Delivery, n
 			add(notice{"warn", "clock", x.Hook + ": " + x.Problem, "source: " + x.Kind, hookURL(x.Hook), ""})
 		}
 	}
+	for _, x := range s.Held {
+		switch waited := now.Sub(x.OldestAt.Time); {
+		case x.Waiting >= x.Most:
+			add(notice{"bad", "bad", x.Hook + ": no more can be held", plural(x.Waiting, "delivery", "deliveries") + " wait for a taker, and senders are told to come again", hookURL(x.Hook), "Show the hook"})
+		case x.Waiting > 0 && !x.OldestAt.IsZero() && waited > heldShown:
+			add(notice{"warn", "clock", x.Hook + ": " + plural(x.Waiting, "held delivery waits", "held deliveries wait") + " for a taker", "the oldest for " + spanText(waited), hookURL(x.Hook), "Show the hook"})
+		}
+		if x.Refused > 0 {
+			add(notice{"bad", "bad", x.Hook + ": a taker refused " + plural(x.Refused, "delivery", "deliveries"), "they are kept: once the taker can take them, replay them", hookURL(x.Hook), "Show the hook"})
+		}
+	}
 	for _, p := range s.Paused {
 		add(notice{"wait", "pause", strings.TrimSuffix(p.Hook+"/"+p.Rule, "/") + " is paused", "for " + spanText(now.Sub(p.Since.Time)) + "; what arrives is kept", hookURL(p.Hook), "Resume"})
 	}
@@ -336,6 +347,9 @@ func secretNotices(s *admin.Status, now time.Time) (out []notice) {
 	}
 	return out
 }
+
+// heldShown is how long a held delivery may wait before that is worth a notice.
+const heldShown = 5 * time.Minute
 
 // gapShown is for how long a gap is worth a notice.
 const gapShown = 24 * time.Hour

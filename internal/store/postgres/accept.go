@@ -211,7 +211,7 @@ func (a *accept) answer(rows pgx.Rows) (more bool, err error) {
 	if err := rows.Scan(&a.delivery, &seqs); err != nil {
 		return false, err
 	}
-	if a.decides {
+	if a.decides || a.d.Held != nil {
 		return true, nil
 	}
 	if len(seqs) != len(a.jobs) {
@@ -237,6 +237,14 @@ func (a *accept) rules() (rules [][2]string, id string) {
 func (a *accept) finish(ctx context.Context, tx pgx.Tx) error {
 	if a.receipt.Duplicate {
 		return a.duplicate(ctx, tx)
+	}
+	if a.d.Held != nil {
+		if err := insertHeld(ctx, tx, a.delivery, a.d.Hook, a.d.Held); err != nil {
+			return err
+		}
+	}
+	if !a.decides {
+		return nil // a held delivery has no jobs
 	}
 	for i := range a.jobs {
 		j := a.jobs[i] // a copy: finish may run again

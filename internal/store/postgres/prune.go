@@ -48,6 +48,10 @@ func (*prune) told() []job.Job                      { return nil }
 var keptDelivery = `EXISTS (SELECT FROM job j WHERE j.delivery = d.seq AND (` + isLive + `
 	OR j.burst IS NOT NULL AND EXISTS (SELECT FROM job w WHERE w.burst = j.burst AND ` + isLive + `)))`
 
+// isHeld is a delivery that waits for a taker: it goes when it is too old, not when there are too
+// many.
+const isHeld = `EXISTS (SELECT FROM held h WHERE h.delivery = d.seq AND h.state = 'waiting')`
+
 func (o *prune) finish(ctx context.Context, tx pgx.Tx) error {
 	// A job may have been queued again since the reader looked: locked, they stay as they are.
 	for _, sql := range []string{"SELECT FROM delivery WHERE seq = ANY($1) ORDER BY seq FOR UPDATE", "SELECT FROM job WHERE delivery = ANY($1) ORDER BY seq FOR UPDATE"} {
@@ -95,6 +99,7 @@ func deleteDeliveries(ctx context.Context, tx pgx.Tx, seqs []int64) error {
 		"DELETE FROM follow_up WHERE job IN (SELECT seq FROM job WHERE delivery = ANY($1))",
 		"DELETE FROM ticket WHERE job IN (SELECT seq FROM job WHERE delivery = ANY($1))",
 		"DELETE FROM job WHERE delivery = ANY($1)",
+		"DELETE FROM held WHERE delivery = ANY($1)",
 		"DELETE FROM delivery WHERE seq = ANY($1)",
 	} {
 		if _, err := tx.Exec(ctx, sql, seqs); err != nil {
@@ -119,7 +124,7 @@ func (r *reads) prunable(ctx context.Context, keep store.Retention, now time.Tim
 		if err != nil || excess[0] <= 0 {
 			return seqs, err
 		}
-		oldest, err := r.numbers(ctx, `SELECT d.seq FROM delivery d WHERE NOT `+keptDelivery+` ORDER BY d.seq LIMIT $1`,
+		oldest, err := r.numbers(ctx, `SELECT d.seq FROM delivery d WHERE NOT `+keptDelivery+` AND NOT `+isHeld+` ORDER BY d.seq LIMIT $1`,
 			min(excess[0], pruneRows))
 		if err != nil {
 			return nil, err

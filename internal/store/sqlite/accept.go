@@ -136,6 +136,11 @@ func (a *accept) apply(c *connection, now *jumpGuard) error {
 			return err
 		}
 	}
+	if h := a.d.Held; h != nil {
+		if _, err := c.insertHeld.Exec(c.deliverySeq, a.d.Hook, encodeTime(h.At), h.Scheme, h.Host, h.RawPath, h.Sealed); err != nil {
+			return err
+		}
+	}
 	for i := range a.jobs {
 		j := a.jobs[i] // a copy: apply may run again
 		c.jobSeq++

@@ -126,7 +126,7 @@ func (o *prune) delivery(c *connection, seq int64) error {
 	if err := c.liveJobs.QueryRow(seq).Scan(&live); err != nil || live > 0 {
 		return err
 	}
-	for _, stmt := range []*sql.Stmt{c.deleteAttempts, c.deleteFollowUps, c.deleteJobs, c.deleteBody, c.deleteDelivery} {
+	for _, stmt := range []*sql.Stmt{c.deleteAttempts, c.deleteFollowUps, c.deleteJobs, c.deleteBody, c.deleteHeld, c.deleteDelivery} {
 		if err := o.delete(stmt, seq); err != nil {
 			return err
 		}
@@ -175,11 +175,15 @@ func (s *Store) tooMany(ctx context.Context, keep int) (seqs []int64, err error)
 		}
 		s.round.excess = excess[0]
 	}
-	return s.column(ctx, "SELECT d.seq FROM delivery d WHERE d.seq > ? AND "+noLiveJob+" ORDER BY d.seq LIMIT ?",
+	return s.column(ctx, "SELECT d.seq FROM delivery d WHERE d.seq > ? AND "+noLiveJob+" AND NOT "+isHeld+" ORDER BY d.seq LIMIT ?",
 		s.round.after, min(s.round.excess, pruneRows))
 }
 
 var noLiveJob = "NOT EXISTS (SELECT 1 FROM job j WHERE j.delivery = d.seq AND " + isNeeded + ")"
+
+// isHeld is a delivery that waits for a taker: it goes when it is too old, not when there are too
+// many.
+const isHeld = "EXISTS (SELECT 1 FROM held h WHERE h.delivery = d.seq AND h.state = 'waiting')"
 
 // column returns a single column of numbers.
 func (r *reads) column(ctx context.Context, query string, args ...any) ([]int64, error) {

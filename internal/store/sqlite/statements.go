@@ -47,6 +47,9 @@ type statements struct {
 
 	keepExpectation, deleteExpectation *sql.Stmt
 	keepPosition, deletePosition       *sql.Stmt
+
+	insertHeld, leaseHeld  *sql.Stmt
+	settleHeld, deleteHeld *sql.Stmt
 }
 
 // Conditions on the state of a job; the partial index of the schema repeats isLive.
@@ -152,6 +155,15 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 		{&s.deleteExpectation, "DELETE FROM expectation WHERE hook = ?"},
 		{&s.keepPosition, "INSERT OR REPLACE INTO position (hook, source, place) VALUES (?, ?, ?)"},
 		{&s.deletePosition, "DELETE FROM position WHERE hook = ?"},
+		{&s.insertHeld, `INSERT INTO held (delivery, hook, state, taker, tries, until, at, reason, scheme, host, raw_path, sealed)
+			VALUES (?, ?, 'waiting', '', 0, 0, ?, '', ?, ?, ?, ?)`},
+		{&s.leaseHeld, `UPDATE held SET taker = ?, tries = tries + 1, until = ?, at = ? WHERE delivery = ? AND state = 'waiting' AND until <= ?
+			RETURNING (SELECT id FROM delivery WHERE seq = held.delivery)`},
+		{&s.settleHeld, `UPDATE held SET state = ?1, reason = ?2, at = ?3, until = 0
+			WHERE delivery = (SELECT seq FROM delivery WHERE id = ?4) AND instr(?5, char(10) || hook || char(10))
+				AND (?6 OR state <> 'acknowledged' AND state <> ?7 OR state = 'waiting' AND ?7 = 'waiting' AND (taker = ?8 OR ?9 = ''))
+				AND (?6 OR ?7 <> 'waiting' OR state = 'waiting')`},
+		{&s.deleteHeld, "DELETE FROM held WHERE delivery = ?"},
 		{&s.keepListened, "INSERT INTO listened (id, since, until) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET until = excluded.until"},
 		{&s.deleteListened, "DELETE FROM listened WHERE seq <= (SELECT seq FROM listened ORDER BY seq DESC LIMIT 1 OFFSET ?)"},
 
