@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/tenterhook/tenterhook/internal/action"
@@ -69,6 +70,9 @@ func (b backend) Log(id string, attempt int) (io.ReadCloser, error) {
 
 // openLog opens a log of this daemon.
 func (d *Daemon) openLog(id string, attempt int) (*os.File, error) {
+	if filepath.Base(id) != id { // another node may ask for anything
+		return nil, fmt.Errorf("log of job %q: %w", id, store.ErrNotFound)
+	}
 	f, err := os.Open(action.LogPath(d.logDir(), id, attempt))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("log of attempt %d of job %s: %w", attempt, id, store.ErrNotFound)
