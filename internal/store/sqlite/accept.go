@@ -212,7 +212,7 @@ func nullable(v *int) any {
 func (a *accept) takeKey(c *connection, now *jumpGuard) (taken bool, err error) {
 	at := now.steady(a.d.ReceivedAt)
 	end := encodeTime(at.Add(a.d.Window))
-	holder, err := c.holder(a.key)
+	holder, err := c.holder(&a.key)
 	switch {
 	case err != nil:
 		return false, err

@@ -28,7 +28,8 @@ type connection struct {
 	db   *sql.DB
 	conn *sql.Conn
 
-	deliverySeq, jobSeq int64 // the last ones given out
+	deliverySeq, jobSeq int64  // the last ones given out
+	salt                []byte // of the hashes of keys
 	keys                keyIndex
 	found               []int64 // used again by holder
 }

@@ -13,7 +13,7 @@ import (
 
 // This file keeps the delivery keys: the rows of dedupe_key, and what finds them. See keyIndex.
 
-// deliveryKey is a key as it is remembered, with its hash, which is known before the writer is asked.
+// deliveryKey is a key as it is remembered, with its hash once holder was asked.
 type deliveryKey struct {
 	hook string
 	key  []byte
@@ -21,9 +21,7 @@ type deliveryKey struct {
 }
 
 func newDeliveryKey(hook, key string) deliveryKey {
-	k := deliveryKey{hook: hook, key: codec.Key(key)}
-	k.hash = keyHash(hook, k.key)
-	return k
+	return deliveryKey{hook: hook, key: codec.Key(key)}
 }
 
 // takenKey is who holds a key.
@@ -34,7 +32,8 @@ type takenKey struct {
 }
 
 // holder returns who holds a key; seq is 0 when nobody does.
-func (c *connection) holder(k deliveryKey) (t takenKey, err error) {
+func (c *connection) holder(k *deliveryKey) (t takenKey, err error) {
+	k.hash = keyHash(c.salt, k.hook, k.key)
 	c.found = c.keys.find(k.hash, c.found[:0])
 	for _, seq := range c.found {
 		err := c.keyHolder.QueryRow(seq, k.hook, k.key).Scan(&t.delivery, &t.end)
@@ -59,6 +58,9 @@ func (c *connection) hold(k deliveryKey, delivery []byte, end int64) error {
 // loadKeys reads the index, and makes runs where they are missing: of keys that were brought over
 // from an older schema, or when a run is damaged.
 func (c *connection) loadKeys(ctx context.Context) error {
+	if err := c.conn.QueryRowContext(ctx, "SELECT salt FROM dedupe_salt").Scan(&c.salt); err != nil {
+		return fmt.Errorf("read salt of delivery keys: %w", err)
+	}
 	err := c.readRuns(ctx)
 	damaged := errors.Is(err, errKeyRun)
 	if err != nil && !damaged {
@@ -121,7 +123,7 @@ func (c *connection) readTail(ctx context.Context) (made []*keyRun, err error) {
 		if r := c.keys.skip(seq); r != nil {
 			made = append(made, r)
 		}
-		c.keys.add(keyHash(hook, key), end)
+		c.keys.add(keyHash(c.salt, hook, key), end)
 		if c.keys.full(runLength) {
 			r := c.keys.oldest(runLength)
 			c.keys.settle(r)
@@ -269,7 +271,7 @@ func (o *prune) moveKeys(c *connection, e *expiredKeys) error {
 		if err := rows.Scan(&k.seq, &k.hook, &k.key, &k.delivery, &k.end); err != nil {
 			return err
 		}
-		k.hash = keyHash(k.hook, k.key)
+		k.hash = keyHash(c.salt, k.hook, k.key)
 		all = append(all, k)
 	}
 	if err := rows.Err(); err != nil {

@@ -296,3 +296,55 @@ func TestKeys_AreIndexedAgainWhenARunIsDamaged(t *testing.T) {
 		}
 	}
 }
+
+// TestKeys_HaveHashesOfTheirStoresOwn has the same keys in two stores, and in one that was kept by
+// the version before, whose hashes anybody could compute.
+func TestKeys_HaveHashesOfTheirStoresOwn(t *testing.T) {
+	salts := map[string]bool{}
+	for range 2 {
+		path := filepath.Join(t.TempDir(), "t.db")
+		s := open(t, path, Options{runLength: 8})
+		for i := range 40 {
+			mustPut(t, s, fmt.Sprint("key ", i))
+		}
+		salt := string(s.writer.conn.salt)
+		if len(s.writer.conn.keys.runs) == 0 {
+			t.Error("there are no runs")
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		salts[salt] = true
+
+		c, err := openConnection(t.Context(), path, time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, sql := range []string{
+			"DROP TABLE dedupe_salt", "PRAGMA user_version = 10", // and runs whose hashes have another salt
+		} {
+			if _, err := c.conn.ExecContext(t.Context(), sql); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := c.close(); err != nil {
+			t.Fatal(err)
+		}
+		s = open(t, path, Options{runLength: 8})
+		if string(s.writer.conn.salt) == salt {
+			t.Error("the salt is the same")
+		}
+		for i := range 40 {
+			d := newDelivery(fmt.Sprint("key ", i))
+			if receipt, err := s.Accept(t.Context(), d, nil); err != nil || !receipt.Duplicate {
+				t.Errorf("key %d is free: %+v %v", i, receipt, err)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(salts) != 2 {
+		t.Error("two stores have the same salt")
+	}
+}

@@ -27,9 +27,12 @@ type keyIndex struct {
 // writer is busy with making one.
 const runLength = 1 << placeBits
 
-// keyHash is the hash that the index goes by. It is in the file: another one needs another schema.
-func keyHash(hook string, key []byte) uint64 {
+// keyHash is the hash that the index goes by. It is in the file: another one needs another schema. An
+// entry of a run has only some of its bits, so without the salt whoever chooses keys could find
+// thousands that agree in them, and have the writer look at all of their rows for each delivery.
+func keyHash(salt []byte, hook string, key []byte) uint64 {
 	b := make([]byte, 0, 256)
+	b = append(b, salt...)
 	b = binary.AppendUvarint(b, uint64(len(hook)))
 	b = append(append(b, hook...), key...)
 	sum := sha256.Sum256(b)
