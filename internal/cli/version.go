@@ -22,6 +22,7 @@ func (versionCmd) Help() string {
 type build struct {
 	Version  string `json:"version"`
 	Commit   string `json:"commit"` // "" when it was built outside a repository
+	Date     string `json:"date"`   // of the commit, RFC 3339; "" likewise
 	Modified bool   `json:"modified"`
 	Go       string `json:"go"`
 	Platform string `json:"platform"`
@@ -41,6 +42,7 @@ func (c versionCmd) Run(e *env) error {
 	}
 	facts(e.stdout, e.out,
 		[2]string{"commit", commit},
+		[2]string{"date", b.Date},
 		[2]string{"go", b.Go},
 		[2]string{"platform", b.Platform},
 		[2]string{"sqlite", b.SQLite},
@@ -62,6 +64,8 @@ func thisBuild() build {
 		switch s.Key {
 		case "vcs.revision":
 			b.Commit = s.Value
+		case "vcs.time":
+			b.Date = s.Value
 		case "vcs.modified":
 			b.Modified = s.Value == "true"
 		}
