@@ -2,6 +2,7 @@ package hook
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -33,7 +34,7 @@ func (h *Hook) Conceal(header http.Header) (kept http.Header, withheld []string)
 	if withheld == nil {
 		return header, nil
 	}
-	kept = header.Clone()
+	kept = maps.Clone(header) // nobody changes the values
 	for _, name := range withheld {
 		kept.Del(name)
 	}

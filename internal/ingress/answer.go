@@ -88,15 +88,22 @@ func writeJSON(w http.ResponseWriter, status int, body any) int {
 		http.Error(w, `{"error":"internal"}`, http.StatusInternalServerError)
 		return http.StatusInternalServerError
 	}
-	return writeAnswer(w, status, http.Header{"Content-Type": {"application/json"}}, append(data, '\n'))
+	w.Header()["Content-Type"] = ofJSON
+	return writeAnswer(w, status, nil, append(data, '\n'))
 }
+
+// Values of headers that every answer has; nobody changes them.
+var (
+	ofJSON  = []string{"application/json"}
+	nosniff = []string{"nosniff"}
+)
 
 // writeAnswer writes an answer and returns its status.
 func writeAnswer(w http.ResponseWriter, status int, header http.Header, body []byte) int {
 	for name, values := range header {
 		w.Header()[http.CanonicalHeaderKey(name)] = values
 	}
-	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header()["X-Content-Type-Options"] = nosniff
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // a sender that hung up is told by its retry

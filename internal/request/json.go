@@ -110,6 +110,7 @@ type jsonDecoder struct {
 	*jsontext.Decoder
 	nodes int
 	text  string // the body, "" when its texts are copied one by one
+	items []any  // of the lists that are being read, the innermost last
 }
 
 // scalar reads a string or number as it is written, or unquotes a string with an escape in it.
@@ -189,14 +190,17 @@ func (d *jsonDecoder) object(depth int) (any, error) {
 }
 
 func (d *jsonDecoder) array(depth int) (any, error) {
-	out := []any{}
+	first := len(d.items)
 	for d.PeekKind() != ']' {
 		v, err := d.value(depth)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, v)
+		d.items = append(d.items, v)
 	}
+	out := make([]any, len(d.items)-first) // once, and of the right size
+	copy(out, d.items[first:])
+	d.items = d.items[:first]
 	_, err := d.ReadToken()
 	return out, err
 }

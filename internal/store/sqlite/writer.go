@@ -280,7 +280,7 @@ func (w *writer) publish(batch []*write) {
 	if w.fault.Swap(nil) != nil {
 		w.opts.Log.Info("store commits again", "path", w.path)
 	}
-	var jobs []job.Job
+	jobs := make([]job.Job, 0, len(batch)) // most tell of one
 	for _, wr := range batch {
 		if wr.err != nil {
 			continue
