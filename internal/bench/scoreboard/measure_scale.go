@@ -87,6 +87,11 @@ func (l *lab) grown(ctx context.Context, s setup, large bool, lists *[2]lookups)
 			p.stop()
 		}
 	}()
+	if s.retention == keepAll {
+		p.settle(ctx) // after its start it reads what the charts show
+	} else {
+		time.Sleep(2 * time.Second) // the same; retention goes on long after
+	}
 	r, err := l.closedLoop(ctx, p, genuine("/site"), 202, 64, l.span)
 	if err != nil {
 		return r, err

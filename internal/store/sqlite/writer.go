@@ -22,6 +22,10 @@ const (
 	// against a queue that is never empty.
 	fairTurn = 32
 
+	// quickCommit is below which time of a commit it is better to let others join the next one first.
+	// With a slow disk it is better to sync for one half of the callers while the other half comes.
+	quickCommit = 4 * time.Millisecond
+
 	checkpointPages = 1000 // SQLite's own default
 	alarmPages      = 64 << 20 / pageSize
 	inspectEvery    = time.Second
@@ -79,7 +83,8 @@ type writer struct {
 	retry time.Duration
 	pause time.Duration
 	batch []*write
-	pages int // written since the last checkpoint
+	pages int           // written since the last checkpoint
+	took  time.Duration // of the last commit
 	// unindexed is by how many keys the tail of the index may be longer than a run, after a fault.
 	unindexed int
 	alarmed   bool
@@ -227,8 +232,9 @@ func (w *writer) run() {
 func (w *writer) gather(first *write) []*write {
 	w.batch = w.batch[:0]
 	size := 0
-	// Those who can run and are about to write shall be in it. With nobody there this costs nothing.
-	runtime.Gosched()
+	if w.took < quickCommit {
+		runtime.Gosched() // those who can run and are about to write shall be in it; with nobody there this costs nothing
+	}
 	for wr := first; ; {
 		if wr.stage.CompareAndSwap(queued, taken) {
 			w.batch = append(w.batch, wr)
@@ -328,10 +334,12 @@ func (w *writer) transact(batch []*write) error {
 		return err
 	}
 	crashpoint.Reach(crashpoint.BeforeCommit)
+	began := time.Now()
 	if _, err := c.commit.Exec(); err != nil {
 		w.discard()
 		return fmt.Errorf("commit: %w", err)
 	}
+	w.took = time.Since(began)
 	crashpoint.Reach(crashpoint.AfterCommit)
 	return nil
 }
