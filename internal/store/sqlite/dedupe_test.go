@@ -321,7 +321,7 @@ func TestKeys_HaveHashesOfTheirStoresOwn(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, sql := range []string{
-			"DROP TABLE dedupe_salt", "PRAGMA user_version = 10", // and runs whose hashes have another salt
+			"DROP TABLE dedupe_salt", "PRAGMA user_version = 11", // and runs whose hashes have another salt
 		} {
 			if _, err := c.conn.ExecContext(t.Context(), sql); err != nil {
 				t.Fatal(err)
