@@ -393,6 +393,45 @@ func (f *Flow) wake(now time.Time) {
 	}
 }
 
+// Soon is a good guess at the jobs that Next hands out next, at most n. It changes nothing.
+func (f *Flow) Soon(n int) (jobs []*Job) {
+	// A frontier of the heaps: whoever comes after an item is behind it.
+	type step struct {
+		lanes      *heapOf[*lane]
+		lane, item int
+	}
+	var frontier []step
+	add := func(lanes *heapOf[*lane], lane, item int) {
+		if lane < len(lanes.items) && item < len(lanes.items[lane].queue.items) {
+			frontier = append(frontier, step{lanes, lane, item})
+		}
+	}
+	for _, lanes := range f.open {
+		add(lanes, 0, 0)
+	}
+	at := func(s step) *entry { return s.lanes.items[s.lane].queue.items[s.item] }
+	for len(frontier) > 0 && len(jobs) < n {
+		first := 0
+		for i := range frontier {
+			if before(at(frontier[i]), at(frontier[first])) {
+				first = i
+			}
+		}
+		s := frontier[first]
+		frontier = slices.Delete(frontier, first, first+1)
+		jobs = append(jobs, &at(s).Job)
+		if s.lanes.items[s.lane].Limit <= 0 { // of others, the next one waits for this one's end
+			add(s.lanes, s.lane, 2*s.item+1)
+			add(s.lanes, s.lane, 2*s.item+2)
+		}
+		if s.item == 0 {
+			add(s.lanes, 2*s.lane+1, 0)
+			add(s.lanes, 2*s.lane+2, 0)
+		}
+	}
+	return jobs
+}
+
 // Until is how long Next cannot hand out more by itself; false when only Add or Done can change
 // that.
 func (f *Flow) Until(now time.Time) (time.Duration, bool) {

@@ -315,6 +315,7 @@ func (m *flowModel) tooEarly(j *modelJob) bool {
 }
 
 func (m *flowModel) next(t *rapid.T) {
+	m.guess(t)
 	got, ok := m.flow.Next(m.now)
 	want := m.expected()
 	if ok != (want != nil) || ok && got.ID != want.Job.ID {
@@ -333,6 +334,24 @@ func (m *flowModel) next(t *rapid.T) {
 		m.starts[want.ThrottleKey] = append(m.starts[want.ThrottleKey], m.now)
 	}
 	m.promises(t)
+}
+
+// guess checks that Soon names jobs that wait, each once.
+func (m *flowModel) guess(t *rapid.T) {
+	waits := map[string]bool{}
+	for _, j := range m.in("lane") {
+		waits[j.Job.ID] = true
+	}
+	soon := m.flow.Soon(3)
+	for _, j := range soon {
+		if !waits[j.ID] {
+			t.Fatalf("Soon names %s, which does not wait or was named before", j.ID)
+		}
+		delete(waits, j.ID)
+	}
+	if len(soon) > 3 {
+		t.Fatalf("Soon names %d jobs", len(soon))
+	}
 }
 
 // promises checks what holds whatever the model says.

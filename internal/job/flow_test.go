@@ -351,6 +351,18 @@ func TestFlow_ForgetsWhatIsOver(t *testing.T) {
 }
 
 // BenchmarkFlow takes one job in and out beside 100,000 that wait.
+func TestFlow_SoonAreTheNextInTheirOrder(t *testing.T) {
+	f := job.NewFlow()
+	add(f, lane("one at a time", 1, job.OverflowQueue), 1, 2, 3)
+	add(f, lane("other", 0, ""), 4, 5, 6, 7, 8, 9, 10, 11, 12)
+	var soon []string
+	for _, j := range f.Soon(7) {
+		soon = append(soon, j.ID)
+	}
+	next := started(f, epoch)
+	same(t, "the next", soon, next[:7])
+}
+
 func BenchmarkFlow(b *testing.B) {
 	for _, keys := range []int{0, 1, 1000} {
 		b.Run(fmt.Sprintf("%d keys", keys), func(b *testing.B) {

@@ -159,6 +159,10 @@ type Store interface {
 
 	// Delivery returns one delivery with its body and JobIDs.
 	Delivery(ctx context.Context, id string) (job.Delivery, error)
+	// Inputs returns deliveries with what actions see of them: JobIDs, Verdicts and Withheld may be
+	// left out. Their order is the store's. Missing are those that are not stored, and those whose
+	// bodies would be more than maxBytes, alone or with the others.
+	Inputs(ctx context.Context, ids []string, maxBytes int) ([]job.Delivery, error)
 	// Deliveries lists deliveries without bodies, with JobIDs.
 	Deliveries(ctx context.Context, f Filter) ([]job.Delivery, error)
 	// ReadDeliveries lists deliveries like Deliveries, with their bodies, for who reads through many.

@@ -33,7 +33,7 @@ func (p *Pool) attempt(fetch context.Context, r *run) *job.Waiting {
 	if !ok {
 		return p.settle(fetch, &waits, job.Failed, gone(&r.job), "")
 	}
-	material, err := p.read(fetch, &r.job, rule.KeepsAll())
+	material, err := p.read(fetch, r, rule.KeepsAll())
 	switch {
 	case errors.Is(err, store.ErrUnavailable):
 		return &waits // fetch has ended

@@ -19,10 +19,12 @@ type instant struct {
 	delivery job.Delivery
 }
 
-func (instant) Start(context.Context, store.StartMark) error             { return nil }
-func (instant) Finish(context.Context, store.Ended) error                { return nil }
-func (instant) Settle(context.Context, store.Settle) error               { return nil }
-func (s instant) Delivery(context.Context, string) (job.Delivery, error) { return s.delivery, nil }
+func (instant) Start(context.Context, store.StartMark) error { return nil }
+func (instant) Finish(context.Context, store.Ended) error    { return nil }
+func (instant) Settle(context.Context, store.Settle) error   { return nil }
+func (s instant) Inputs(context.Context, []string, int) ([]job.Delivery, error) {
+	return []job.Delivery{s.delivery}, nil
+}
 
 func (instant) Job(context.Context, string) (job.Job, error)       { return job.Job{}, store.ErrNotFound }
 func (instant) Live(_ context.Context, _ func(job.Job) bool) error { return nil }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"slices"
 	"sync"
 	"testing"
@@ -45,7 +46,9 @@ type memory struct {
 	// committed is called under the store's lock, as a writer does, with what waits because of
 	// a requeue.
 	committed func([]job.Job)
-	readErr   error // of Delivery
+	readErr   error  // of Inputs
+	reads     int    // how often Inputs was called
+	tooLarge  string // the delivery that Inputs returns only when there is no bound
 	followUps map[string][]job.FollowUp
 	records   map[string]job.Record // of controls
 	pauses    []job.Pause
@@ -261,13 +264,22 @@ func (m *memory) requeue(id string) error {
 	})
 }
 
-func (m *memory) Delivery(_ context.Context, id string) (job.Delivery, error) {
+// errGone is the readErr of a store without deliveries.
+var errGone = errors.New("no deliveries")
+
+func (m *memory) Inputs(_ context.Context, ids []string, maxBytes int) (out []job.Delivery, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.readErr != nil {
-		return job.Delivery{}, m.readErr
+	m.reads++
+	if errors.Is(m.readErr, errGone) {
+		return nil, nil
 	}
-	return job.Delivery{ID: id, Body: []byte("body of " + id)}, nil
+	for _, id := range ids {
+		if id != m.tooLarge || maxBytes == math.MaxInt {
+			out = append(out, job.Delivery{ID: id, Body: []byte("body of " + id)})
+		}
+	}
+	return out, m.readErr
 }
 
 func (m *memory) Job(_ context.Context, id string) (job.Job, error) {

@@ -164,7 +164,7 @@ func (p *Pool) resume(fetch context.Context, r *run) *job.Waiting {
 		p.conclude(r, nil)
 		return nil
 	}
-	m, err := p.read(fetch, &r.job, false)
+	m, err := p.read(fetch, r, false)
 	if errors.Is(err, store.ErrUnavailable) {
 		return &waits
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/tenterhook/tenterhook/internal/job"
@@ -65,12 +66,23 @@ type material struct {
 	burst    []job.Delivery
 }
 
-// read reads a job's delivery, and those of its burst if the rule keeps all of them. An error
-// that wraps store.ErrUnavailable means that fetch ended.
-func (p *Pool) read(fetch context.Context, j *job.Job, burst bool) (m material, err error) {
+// read reads a job's delivery, unless that was done ahead, and those of its burst if the rule keeps
+// all of them. An error that wraps store.ErrUnavailable means that fetch ended.
+func (p *Pool) read(fetch context.Context, r *run, burst bool) (m material, err error) {
+	j := &r.job
+	if r.input != nil && !burst {
+		return material{delivery: *r.input}, nil
+	}
 	began := time.Now()
 	err = p.persist(fetch, 0, j, "read delivery", func(ctx context.Context, _ int) error {
-		m.delivery, err = p.o.Store.Delivery(ctx, j.Delivery)
+		var found []job.Delivery
+		found, err = p.o.Store.Inputs(ctx, []string{j.Delivery}, math.MaxInt)
+		if err == nil && len(found) == 0 {
+			return errors.New("its delivery is no longer stored")
+		}
+		if err == nil {
+			m.delivery = found[0]
+		}
 		if err == nil && burst {
 			if m.burst, err = p.o.Store.Burst(ctx, j.ID); err == nil && len(m.burst) == 0 {
 				m.burst = []job.Delivery{m.delivery} // the rule was not debounced when it came
@@ -79,8 +91,6 @@ func (p *Pool) read(fetch context.Context, j *job.Job, burst bool) (m material, 
 		switch {
 		case err == nil || errors.Is(err, store.ErrUnavailable):
 			return err
-		case errors.Is(err, store.ErrNotFound):
-			return errors.New("its delivery is no longer stored")
 		case time.Since(began) < readWithin:
 			return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 		}

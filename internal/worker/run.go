@@ -30,6 +30,9 @@ func (p *Pool) Run(fetch, work context.Context) error {
 	for range deciders {
 		all.Go(func() { p.recordDecided(fetch) })
 	}
+	if p.o.Hands == nil {
+		all.Go(func() { p.readAhead(fetch) })
+	}
 	p.dispatch(fetch, work, &all)
 	all.Wait()
 
@@ -47,6 +50,7 @@ func (p *Pool) dispatch(fetch, work context.Context, all *sync.WaitGroup) {
 	if hands == nil {
 		hands = &own{pool: p, slots: make(chan struct{}, p.o.Workers)}
 	}
+	crew := crew{all: all, idle: make(chan func()), ended: fetch.Done()}
 	timer := time.NewTimer(longestSleep)
 	defer timer.Stop()
 	for {
@@ -57,7 +61,7 @@ func (p *Pool) dispatch(fetch, work context.Context, all *sync.WaitGroup) {
 		r, pause := p.take(fetch, work, place)
 		if r != nil {
 			r.leave = sync.OnceFunc(place.Free)
-			all.Go(func() {
+			crew.do(func() {
 				defer r.leave()
 				p.run(fetch, r, func() *job.Waiting { return hands.Carry(fetch, place, Carried{r}) })
 			})
@@ -74,6 +78,31 @@ func (p *Pool) dispatch(fetch, work context.Context, all *sync.WaitGroup) {
 	}
 }
 
+// crew does things beside each other, on goroutines that it keeps: their stacks have grown already.
+type crew struct {
+	all   *sync.WaitGroup
+	idle  chan func() // to one that has nothing to do
+	ended <-chan struct{}
+}
+
+func (c crew) do(what func()) {
+	select {
+	case c.idle <- what:
+		return
+	default:
+	}
+	c.all.Go(func() {
+		for {
+			what()
+			select {
+			case what = <-c.idle:
+			case <-c.ended:
+				return
+			}
+		}
+	})
+}
+
 // run is a job on its way through one attempt.
 type run struct {
 	job    job.Job
@@ -87,6 +116,7 @@ type run struct {
 	// what waits for the store to some Workers each, since no action begins before its start is
 	// on disk.
 	leave func()
+	input *job.Delivery // what was read ahead of its delivery; nil for nothing
 	// traced ends the span of the attempt; nil when it did not begin here.
 	traced func(a job.Attempt, next job.State)
 
@@ -111,6 +141,7 @@ func (p *Pool) take(fetch, work context.Context, in Place) (*run, time.Duration)
 	}
 	p.endOvertaken()
 	if !ok {
+		clear(p.ready) // whoever comes next is not known
 		if pause, some := p.flow.Until(now); some {
 			return nil, min(pause, longestSleep)
 		}
@@ -119,6 +150,9 @@ func (p *Pool) take(fetch, work context.Context, in Place) (*run, time.Duration)
 	r := &run{job: w.Job, on: w.Lane.On, work: work}
 	r.tie()
 	p.running[w.Job.ID] = r
+	if p.o.Hands == nil {
+		p.lookAhead(r)
+	}
 	return r, 0
 }
 

@@ -296,7 +296,7 @@ func TestRun_ADeliveryThatCannotBeReadIsTriedForAWhile(t *testing.T) {
 		reason string
 		state  job.State
 	}{
-		{"it is gone", fmt.Errorf("read: %w", store.ErrNotFound), 0, "its delivery is no longer stored", job.Failed},
+		{"it is gone", errGone, 0, "its delivery is no longer stored", job.Failed},
 		{"for a minute", errDisk, time.Minute, "", job.Succeeded},
 		{"for good", errDisk, 0, "its delivery cannot be read: disk image is malformed", job.Failed},
 		{"the store is not available for a day", store.ErrUnavailable, 24 * time.Hour, "", job.Succeeded},
@@ -316,6 +316,29 @@ func TestRun_ADeliveryThatCannotBeReadIsTriedForAWhile(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestRun_WhatTheNextJobsAreMadeOfIsReadTogetherWhileTheWorkersAreBusy(t *testing.T) {
+	inWorld(t, func(w *world) {
+		var bodies []string
+		w.rule.prepare = func(d *job.Delivery, _ *job.Job) error {
+			bodies = append(bodies, string(d.Body))
+			return nil
+		}
+		w.rule.do = func(context.Context, io.Writer, *job.Job) action.Result {
+			time.Sleep(time.Second)
+			return action.Result{}
+		}
+		w.options.Workers = 1
+		w.store.tooLarge = "d-c" // only its own attempt reads it
+		w.remake()
+		w.start()
+		w.add(job.Job{ID: "a"}, job.Job{ID: "b"}, job.Job{ID: "c"}, job.Job{ID: "d"}, job.Job{ID: "e"})
+		w.pass(time.Minute)
+		w.same("bodies", bodies, []string{"body of d-a", "body of d-b", "body of d-c", "body of d-d", "body of d-e"})
+		w.same("reads: of the first, of all others, of the large one", w.store.reads, 3)
+		w.same("jobs that have not ended", w.pool.Len(), 0)
+	})
 }
 
 func TestRun_WhenFetchEndsNothingStartsAndWhatRunsEnds(t *testing.T) {

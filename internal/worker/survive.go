@@ -55,7 +55,7 @@ func (p *Pool) reattach(fetch context.Context, r *run) *job.Waiting {
 	if !ok {
 		return p.endSurvivor(r)
 	}
-	m, err := p.read(fetch, j, false)
+	m, err := p.read(fetch, r, false)
 	if errors.Is(err, store.ErrUnavailable) {
 		return nil // fetch has ended; the run lives on
 	}

@@ -28,7 +28,7 @@ type Store interface {
 	BeginFollowUp(ctx context.Context, id string, u job.FollowUp) error
 	EndFollowUp(ctx context.Context, id string, u job.FollowUp) error
 	Conclude(ctx context.Context, id string, at time.Time) error
-	Delivery(ctx context.Context, id string) (job.Delivery, error)
+	Inputs(ctx context.Context, ids []string, maxBytes int) ([]job.Delivery, error)
 	// Job tells who moved a job that a write found moved.
 	Job(ctx context.Context, id string) (job.Job, error)
 	Live(ctx context.Context, yield func(job.Job) bool) error
@@ -135,6 +135,9 @@ type Pool struct {
 	awaited map[string][]*Expectation // by job
 	lost    int                       // attempts whose end could not be recorded
 
+	ready map[string]*job.Delivery // that were read ahead, by id; nil for one that was not to be had
+	ahead chan struct{}            // capacity 1: perhaps there is something to read ahead
+
 	next    chan struct{} // capacity 1: perhaps a job may run
 	decided chan struct{} // capacity 1: perhaps a job was decided or delayed
 	delayed []job.Delayed // to be recorded
@@ -148,7 +151,7 @@ func New(o Options) *Pool {
 	o.Workers = max(1, o.Workers)
 	return &Pool{
 		o: o, flow: job.NewFlow(), running: map[string]*run{}, awaited: map[string][]*Expectation{},
-		next: make(chan struct{}, 1), decided: make(chan struct{}, 1),
+		next: make(chan struct{}, 1), decided: make(chan struct{}, 1), ahead: make(chan struct{}, 1), ready: map[string]*job.Delivery{},
 	}
 }
 

@@ -123,6 +123,24 @@ func (r *reads) ReadDeliveries(ctx context.Context, f store.Filter, maxBytes int
 	return out, nil
 }
 
+// Inputs returns deliveries with what actions see of them, and all else.
+func (r *reads) Inputs(ctx context.Context, ids []string, maxBytes int) ([]job.Delivery, error) {
+	keys := make([]string, 0, len(ids))
+	for _, id := range ids {
+		if key, err := encodeID(id); err == nil { // else it names nothing
+			keys = append(keys, key)
+		}
+	}
+	out, err := r.deliveriesWithBodies(ctx, `JOIN (
+			SELECT seq AS one, sum(size) OVER (ORDER BY seq) AS total
+			FROM delivery WHERE id = ANY($1) AND size <= $2::bigint
+		) fits ON fits.one = d.seq WHERE total <= $2::bigint`, keys, maxBytes)
+	if err != nil {
+		return nil, fmt.Errorf("read inputs: %w", err)
+	}
+	return out, nil
+}
+
 // CountDeliveries returns how many deliveries a filter selects, whatever its Cursor and Limit.
 func (r *reads) CountDeliveries(ctx context.Context, f store.Filter) (n int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)

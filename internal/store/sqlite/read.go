@@ -28,8 +28,8 @@ const (
 
 // reads are the methods that change nothing, on connections that cannot.
 type reads struct {
-	db   *sql.DB
-	byID *lazyStatement // what each job reads
+	db     *sql.DB
+	inputs [2]*lazyStatement // for one job, and for fewest to mostInputs
 }
 
 // lazyStatement is compiled when it is first used, once for each connection. The database may not
@@ -63,8 +63,7 @@ func openReads(path string) (reads, error) {
 	}
 	db.SetMaxOpenConns(readers)
 	db.SetMaxIdleConns(readers)
-	return reads{db, &lazyStatement{text: "SELECT " + deliveryColumns + `, b.encoding, b.data, d.trace
-		FROM delivery d LEFT JOIN body b ON b.delivery = d.seq WHERE d.id = ?`}}, nil
+	return reads{db, [2]*lazyStatement{{text: selectInputs(1)}, {text: selectInputs(mostInputs)}}}, nil
 }
 
 func (r *reads) close() error { return r.db.Close() }
@@ -113,11 +112,9 @@ func (r *reads) delivery(ctx context.Context, id string) (job.Delivery, error) {
 		body     []byte
 		trace    []byte
 	)
-	byID, err := r.byID.on(r.db)
-	if err != nil {
-		return job.Delivery{}, err
-	}
-	d, err := scanDelivery(byID.QueryRowContext(ctx, key), &encoding, &body, &trace)
+	row := r.db.QueryRowContext(ctx, "SELECT "+deliveryColumns+`, b.encoding, b.data, d.trace
+		FROM delivery d LEFT JOIN body b ON b.delivery = d.seq WHERE d.id = ?`, key)
+	d, err := scanDelivery(row, &encoding, &body, &trace)
 	if errors.Is(err, sql.ErrNoRows) {
 		return d, fmt.Errorf("delivery %q: %w", id, store.ErrNotFound)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -59,6 +60,7 @@ var listing = []testCase{
 	}},
 	{"filters keep what they name", filters},
 	{"bodies are read in pages that end early", bodies},
+	{"what actions see of deliveries is read for many at once, up to a bound", inputs},
 	{"live jobs come in order and counts agree", func(f fixture) {
 		var want []string
 		counts := map[job.State]int{job.Scheduled: 0, job.Queued: 0, job.Running: 0}
@@ -223,4 +225,47 @@ func bodies(f fixture) {
 	if _, err := f.store.ReadDeliveries(f.context(), store.Filter{Cursor: job.NewID()}, 1); !errors.Is(err, store.ErrNotFound) {
 		f.Errorf("ReadDeliveries after nothing: %v", err)
 	}
+}
+
+// inputs reads what actions see of some deliveries, with and without room for them.
+func inputs(f fixture) {
+	var all []string
+	want := map[string]*job.Delivery{}
+	for i := range 40 {
+		d := newDelivery("deploy", string([]byte{'k', byte(i), 0xff}))
+		d.Event, d.Path, d.Query = "push", "/deploy", "a=1"
+		d.Header, d.Params = map[string][]string{"X-A": {"1", "\xff"}}, map[string]string{"id": "7"}
+		d.Body = bytes.Repeat([]byte{byte(i)}, 100*i)
+		d.Size = len(d.Body)
+		f.accept(d, "build", "other")
+		all, want[d.ID] = append(all, d.ID), d
+	}
+	read := func(maxBytes int, ids ...string) (total int) {
+		got, err := f.store.Inputs(f.context(), ids, maxBytes)
+		f.ok(err)
+		seen := map[string]bool{}
+		for _, d := range got {
+			w := want[d.ID]
+			if w == nil || seen[d.ID] || !slices.Contains(ids, d.ID) {
+				f.Fatalf("delivery %q was not asked for", d.ID)
+			}
+			seen[d.ID] = true
+			f.equal("body", string(d.Body), string(w.Body))
+			f.equal("what an action sees", []any{d.Hook, d.Key, d.Event, d.Origin, d.Method, d.Path, d.Query, d.IP, d.Header, d.Params, d.Size, d.ReceivedAt},
+				[]any{w.Hook, w.Key, w.Event, w.Origin, w.Method, w.Path, w.Query, w.IP, w.Header, w.Params, w.Size, w.ReceivedAt.Truncate(time.Microsecond)})
+			total += d.Size
+		}
+		if total > maxBytes {
+			f.Errorf("bodies of %d bytes with room for %d", total, maxBytes)
+		}
+		return total
+	}
+	f.equal("one", read(math.MaxInt, all[7]), 700)
+	f.equal("all of them, and some that are none", read(1<<30, append([]string{job.NewID(), "x", ""}, all...)...), 78000)
+	f.equal("one without room", read(699, all[7]), 0)
+	f.equal("two, one of which is too large", read(1000, all[7], all[30]), 700)
+	if got := read(10_000, all...); got < 6100 { // a further one, of at most 3,900, has no room
+		f.Errorf("bodies of %d bytes with room for 10000", got)
+	}
+	f.equal("none", read(1<<30), 0)
 }
