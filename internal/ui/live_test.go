@@ -52,7 +52,7 @@ func TestBrowser_FollowsARunningJobToItsEnd(t *testing.T) {
 	writeFile(t, s.dir+"/go")
 	b.sees(".output", "two")
 	b.sees(".facts .st", "succeeded")
-	b.sees(".head button", "Retry")
+	b.sees(".head button", "Run again")
 }
 
 func TestBrowser_MovesByKeys(t *testing.T) {

@@ -185,7 +185,7 @@ func (u *UI) cards(s *admin.Status, all *series.Series, now time.Time) []card {
 		cards[2].Class = classIf(age > time.Minute, "wait")
 	}
 	if slow, ok := total.Ack(0.95); ok {
-		cards = append(cards, card{Name: "Acknowledged", Value: "≈ " + span(slow), Detail: "95 % " + within})
+		cards = append(cards, card{Name: "Answered within", Value: "≈ " + span(slow), Detail: "95 of 100, " + within})
 	}
 	return cards
 }
