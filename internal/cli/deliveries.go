@@ -111,7 +111,7 @@ func outcomePaint(outcome string) style {
 }
 
 type deliveriesShowCmd struct {
-	ID   string `arg:"" complete:"deliveries" help:"Id of the delivery, or at least 6 characters of its beginning or end."`
+	ID   string `arg:"" optional:"" complete:"deliveries" help:"Id of the delivery, or at least 6 characters of its beginning or end. Default: the newest."`
 	Body bool   `help:"Print the body alone, exactly as it arrived."`
 	JSON bool   `name:"json" help:"Print one JSON document (without the body)."`
 }
@@ -131,7 +131,7 @@ func (c *deliveriesShowCmd) Run(e *env) error {
 		return misuse(fmt.Errorf("--body and --json exclude each other"))
 	}
 	return e.reading(func(from source) error {
-		id, err := deliveryID(e.ctx, from, c.ID)
+		id, err := shownDelivery(e.ctx, from, c.ID)
 		if err != nil {
 			return err
 		}

@@ -42,6 +42,37 @@ func jobID(ctx context.Context, from source, word string) (string, error) {
 	})
 }
 
+// shownJob is jobID for a command that only shows one: without a word it is the newest.
+func shownJob(ctx context.Context, from source, word string) (string, error) {
+	if word != "" {
+		return jobID(ctx, from, word)
+	}
+	list, _, err := from.Jobs(ctx, store.Filter{Limit: 1})
+	if err != nil || len(list) == 0 {
+		return "", none("job", err)
+	}
+	return list[0].ID, nil
+}
+
+// shownDelivery is deliveryID for a command that only shows one: without a word it is the newest.
+func shownDelivery(ctx context.Context, from source, word string) (string, error) {
+	if word != "" {
+		return deliveryID(ctx, from, word)
+	}
+	list, _, err := from.Deliveries(ctx, store.Filter{Limit: 1})
+	if err != nil || len(list) == 0 {
+		return "", none("delivery", err)
+	}
+	return list[0].ID, nil
+}
+
+func none(what string, err error) error {
+	if err != nil {
+		return err
+	}
+	return fail(fmt.Errorf("there is no %s yet", what), `"tenterhook send HOOK" makes one`)
+}
+
 // deliveryID completes the beginning or the end of an id of one of the newest deliveries.
 func deliveryID(ctx context.Context, from source, word string) (string, error) {
 	return completeID("delivery", word, func() (ids []string, err error) {

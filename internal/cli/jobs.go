@@ -100,7 +100,7 @@ func why(j *admin.Job) string {
 }
 
 type jobsShowCmd struct {
-	ID   string `arg:"" complete:"jobs" help:"Id of the job, or at least 6 characters of its beginning or end."`
+	ID   string `arg:"" optional:"" complete:"jobs" help:"Id of the job, or at least 6 characters of its beginning or end. Default: the newest."`
 	JSON bool   `name:"json" help:"Print one JSON document."`
 }
 
@@ -114,7 +114,7 @@ func (jobsShowCmd) Help() string {
 // Run shows.
 func (c *jobsShowCmd) Run(e *env) error {
 	return e.reading(func(from source) error {
-		id, err := jobID(e.ctx, from, c.ID)
+		id, err := shownJob(e.ctx, from, c.ID)
 		if err != nil {
 			return err
 		}

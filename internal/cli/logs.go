@@ -8,7 +8,7 @@ import (
 )
 
 type jobsLogsCmd struct {
-	ID      string `arg:"" complete:"jobs" help:"Id of the job, or at least 6 characters of its beginning or end."`
+	ID      string `arg:"" optional:"" complete:"jobs" help:"Id of the job, or at least 6 characters of its beginning or end. Default: the newest."`
 	Follow  bool   `short:"f" help:"Print what it writes as it writes it, until it ends."`
 	Full    bool   `help:"All of it, from the file that limits.log keeps."`
 	Attempt int    `placeholder:"N" help:"Of this attempt (default: the last)."`
@@ -38,7 +38,7 @@ func (c *jobsLogsCmd) Run(e *env) error {
 			return misuse(errors.New("--full is for an attempt that has ended; --follow prints what one writes"))
 		}
 		return e.daemon(func(client *admin.Client) error {
-			id, err := jobID(e.ctx, client, c.ID)
+			id, err := shownJob(e.ctx, client, c.ID)
 			if err != nil {
 				return err
 			}
@@ -51,7 +51,7 @@ func (c *jobsLogsCmd) Run(e *env) error {
 	}
 	if c.Follow {
 		return e.daemon(func(client *admin.Client) error {
-			id, err := jobID(e.ctx, client, c.ID)
+			id, err := shownJob(e.ctx, client, c.ID)
 			if err != nil {
 				return err
 			}
@@ -59,7 +59,7 @@ func (c *jobsLogsCmd) Run(e *env) error {
 		})
 	}
 	return e.reading(func(from source) error {
-		id, err := jobID(e.ctx, from, c.ID)
+		id, err := shownJob(e.ctx, from, c.ID)
 		if err != nil {
 			return err
 		}

@@ -150,7 +150,7 @@ func TestTail_IsAScreenUntilQ(t *testing.T) {
 	if err := unix.Kill(unix.Getpid(), unix.SIGWINCH); err != nil {
 		t.Fatal(err)
 	}
-	x.shows(t, "counted since 0…")
+	x.shows(t, "counted since "+time.Now().Format("15")[:1]+"…") // cut where the narrow screen ends
 	if _, err := x.master.WriteString("jq"); err != nil {
 		t.Fatal(err)
 	}

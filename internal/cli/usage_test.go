@@ -18,7 +18,7 @@ func TestUsage_MistakesAreExplained(t *testing.T) {
 		{"jobs shwo", "error: unexpected argument \"shwo\"\nhint: did you mean \"show\"?\nhint: \"tenterhook jobs --help\" says how it is used\n"},
 		{"jobs 3f9a2b1c", "error: unexpected argument \"3f9a2b1c\"\nhint: to show one: \"tenterhook jobs show 3f9a2b1c\"\nhint: \"tenterhook jobs --help\" says how it is used\n"},
 		{"jobs list --stat failed", "error: unknown flag --stat\nhint: did you mean \"--state\"?\nhint: \"tenterhook jobs list --help\" says how it is used\n"},
-		{"jobs show", "error: <id> is missing\nhint: \"tenterhook jobs show --help\" says how it is used\n"},
+		{"deliveries save", "error: <id> is missing\nhint: \"tenterhook deliveries save --help\" says how it is used\n"},
 		{"jobs -c", "error: --config needs a value\nhint: \"tenterhook jobs --help\" says how it is used\n"},
 		{"jobs --state done", "error: --state done: state must be one of scheduled, queued, running, succeeded, failed, timed_out, cancelled, superseded, skipped, stale, expired, interrupted\n"},
 		{"jobs --limit 501", "error: --limit must be from 1 to 500\n"},
