@@ -138,7 +138,7 @@ func (r *running) ofRule(rule string) admin.JobDetail {
 func TestMetrics_CountPanicsFromNoneOn(t *testing.T) {
 	r := start(t, openHook)
 	_, metrics := r.admin("../../metrics")
-	for _, where := range []string{"delivery", "job", "api", "page"} {
+	for _, where := range []string{"delivery", "job", "api", "page", "relay"} {
 		if !strings.Contains(metrics, `tenterhook_panics_total{where="`+where+`"} 0`) {
 			t.Errorf("no count of panics in a %s", where)
 		}

@@ -119,7 +119,7 @@ func checkHeld(c *Config, spec relaySpec, file *config.File, d *config.Diagnosti
 // openRelay makes what hands out held deliveries, also where nobody can take them: they are counted.
 func (d *Daemon) openRelay(ctx context.Context) (err error) {
 	d.holder, err = relay.New(ctx, relay.Options{
-		Store: d.store, Hooks: d.hooks, Log: d.log, Shared: d.fleet() != nil,
+		Store: d.store, Hooks: d.hooks, Log: d.log, Panicked: d.metrics.panicked("relay"), Shared: d.fleet() != nil,
 		Takers: func() []relay.Taker { return d.config.Load().Settings.Relay.Takers },
 		Lease:  func() time.Duration { return d.config.Load().Settings.Relay.Lease },
 	})

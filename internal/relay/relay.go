@@ -48,6 +48,8 @@ type Options struct {
 	Takers func() []Taker
 	Lease  func() time.Duration
 	Log    *slog.Logger
+	// Panicked is told of each panic that a request ended with. It may be nil.
+	Panicked func()
 	// Shared: other processes store held deliveries too, of which this one is not told.
 	Shared bool
 }
@@ -149,6 +151,9 @@ func (r *Relay) Seen(taker string) time.Time {
 func (r *Relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	panics.Serve(w, req, r.serve, func(p panics.Panic) {
 		r.Log.Error("relay request failed, by a fault of this program", "panic", p.Text, "stack", p.Stack)
+		if r.Panicked != nil {
+			r.Panicked()
+		}
 	}, func(w http.ResponseWriter, _ *http.Request) {
 		refuse(w, http.StatusInternalServerError, "internal_error")
 	})
