@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -351,5 +352,47 @@ func TestSampler_SaysHowManyItLeftOut(t *testing.T) {
 	}
 	if ok, left := s.allow(now.Add(time.Second)); !ok || left != 2 {
 		t.Errorf("a second later: %t, %d left out", ok, left)
+	}
+}
+
+// TestServer_D3_WhoDoesNotReadItsAnswerIsCut has an answer that fits no buffer, and a sender that reads
+// nothing of it.
+func TestServer_D3_WhoDoesNotReadItsAnswerIsCut(t *testing.T) {
+	wrote := make(chan error, 1)
+	server := NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		piece := make([]byte, 1<<20)
+		for range 64 {
+			if _, err := w.Write(piece); err != nil {
+				wrote <- err
+				return
+			}
+		}
+		wrote <- nil
+	}), nil)
+	if server.WriteTimeout <= 0 || server.WriteTimeout > 2*time.Minute {
+		t.Errorf("an answer may take %v", server.WriteTimeout)
+	}
+	server.WriteTimeout = 300 * time.Millisecond
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = server.Serve(l) }()
+	defer func() { _ = server.Close() }()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-wrote:
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("the answer ended with %v", err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("who reads nothing holds its answer for ever")
 	}
 }
