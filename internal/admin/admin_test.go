@@ -399,3 +399,11 @@ func diagnostic(severity config.Severity) config.Diagnostic {
 		Message: `unknown name "boddy"`, Hints: []string{`did you mean "body"?`},
 	}
 }
+
+func (f *fake) Push(context.Context, string, PushRequest) (Pushed, error) { return Pushed{}, nil }
+
+func (f *fake) Configurations(context.Context) ([]store.Configuration, error) { return nil, nil }
+
+func (f *fake) Configuration(context.Context, int64) (store.Configuration, error) {
+	return store.Configuration{}, store.ErrNotFound
+}

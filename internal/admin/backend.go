@@ -58,6 +58,12 @@ type Backend interface {
 	// Reload reads the configuration again. Problems in it are in the result, not in the error.
 	Reload(ctx context.Context) (ReloadResult, error)
 
+	// Push makes a configuration the newest version in the store; a *PushError when it has problems.
+	// Configurations are the versions there are, newest first and without content; Configuration is
+	// one with it, 0 for the newest.
+	Push(ctx context.Context, who string, q PushRequest) (Pushed, error)
+	Configurations(ctx context.Context) ([]store.Configuration, error)
+	Configuration(ctx context.Context, n int64) (store.Configuration, error)
 	// Nodes returns the daemons that share the store, with all also those that ended within a day;
 	// none for one that is alone.
 	Nodes(ctx context.Context, all bool) ([]store.Node, error)

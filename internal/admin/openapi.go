@@ -57,6 +57,7 @@ var pathParameter = regexp.MustCompile(`\{(\w+)\}`)
 var parameterHelp = map[string]object{
 	"id":       {"description": "The id, whole.", "schema": object{"type": "string"}},
 	"rule":     {"description": "Name of a rule.", "schema": object{"type": "string"}},
+	"version":  {"description": "Number of a version; 0 is the newest.", "schema": object{"type": "integer", "minimum": 0}},
 	"hook":     {"description": "Name of a hook.", "schema": object{"type": "string"}},
 	"event":    {"description": "Event type of the delivery.", "schema": object{"type": "string"}},
 	"delivery": {"description": "Id of the delivery.", "schema": object{"type": "string", "format": "uuid"}},

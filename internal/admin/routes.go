@@ -60,6 +60,8 @@ func (a *api) reads() []route {
 		stream("jobs/{id}/stream", "Follow a job: its states and its output, from the beginning to its end.", nil, jobStreamEvents, a.jobStream),
 		read("hooks", "The hooks as configured, with nothing of their secrets but the number.", nil, jsonOf([]HookInfo{}), a.hooks),
 		read("nodes", "List the daemons that share the store; with all, those that ended within a day too. Empty when the store is a file.", []string{"all"}, jsonOf([]Node{}), a.nodes),
+		read("configurations", "List the versions of the configuration in the store, newest first.", nil, jsonOf([]Configuration{}), a.configurations),
+		{"GET", "configurations/{version}", ScopeAdmin, "Show a version with its content; 0 is the newest.", nil, nil, jsonOf(Configuration{}), a.reading(nil, a.configuration)},
 		read("status", "How the daemon is.", nil, jsonOf(Status{}), a.status),
 		read("rejects", "List the latest requests that were refused, newest first.", rejectFilters, jsonOf([]Reject{}), a.rejects),
 		read("audit", "List who changed what, newest first. The header Tenterhook-Audit-Anchor has the number and the hash that the oldest entry follows.", auditFilters, jsonOf([]AuditEntry{}), a.auditLog),
@@ -108,6 +110,12 @@ func (a *api) changes() []route {
 			nil,
 			CatchUpRequest{},
 			jsonOf(Caught{}), a.recorded("catch up", a.catchUp),
+		},
+		{
+			"POST", "configurations", ScopeAdmin, "Check a configuration, run its tests, and make it the newest version in the store; or make an earlier version the newest again.",
+			nil,
+			PushRequest{},
+			jsonOf(Pushed{}), a.recorded("push", a.push),
 		},
 		change(ScopeAdmin, "reload", "reload", "Read the configuration again.", jsonOf(Reload{}), a.reload),
 	}...)

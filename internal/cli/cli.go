@@ -58,6 +58,7 @@ type grammar struct {
 	Import importCmd `cmd:"" group:"write" help:"Make hooks.yaml of another program's configuration."`
 
 	Plan       planCmd       `cmd:"" group:"write" help:"Try another configuration on the deliveries that are stored."`
+	Configs    configCmd     `cmd:"" name:"config" group:"daemon" help:"Push and list the configuration of nodes that have it from the store."`
 	Pause      pauseCmd      `cmd:"" group:"daemon" help:"Let a hook or rule start nothing; what arrives is kept."`
 	Resume     resumeCmd     `cmd:"" group:"daemon" help:"Let a paused hook or rule start again."`
 	Migrate    migrateCmd    `cmd:"" group:"daemon" help:"Copy a SQLite store into a PostgreSQL database, checked and resumable."`

@@ -253,3 +253,13 @@ func serve(ts *testscript.TestScript, s *sqlite.Store, listen string) {
 		ts.Check(s.Close())
 	})
 }
+
+func (b backend) Push(context.Context, string, admin.PushRequest) (admin.Pushed, error) {
+	return admin.Pushed{}, nil
+}
+
+func (b backend) Configurations(context.Context) ([]store.Configuration, error) { return nil, nil }
+
+func (b backend) Configuration(context.Context, int64) (store.Configuration, error) {
+	return store.Configuration{}, store.ErrNotFound
+}

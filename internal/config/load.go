@@ -31,6 +31,8 @@ type Options struct {
 	// Alike are the references that may stand, and where; nil: any, anywhere. Beside Only: a condition on
 	// a secret would tell of it, letter by letter, by what it matches. See File.References.
 	Alike map[Reference]bool
+	// Stored is joined with the main file; nil: there is none.
+	Stored *Stored
 }
 
 // File is a whole configuration, layers merged.
@@ -125,6 +127,9 @@ func (l *loader) load(o Options, data []byte, readable bool) (*File, *Diagnostic
 	if root == nil {
 		return nil, l.d
 	}
+	if o.Stored != nil && !l.join(Node{root, l}, o.Stored) {
+		return nil, l.d
+	}
 	l.include(Node{root, l}, o.Path)
 	merged := l.layer(root, o)
 	file := &File{Root: Node{merged, l}, Dir: l.dir, Files: l.files, references: map[Reference]bool{}, l: l}
@@ -135,6 +140,10 @@ func (l *loader) load(o Options, data []byte, readable bool) (*File, *Diagnostic
 	}
 	sum := sha256.Sum256(l.digest)
 	file.Digest = hex.EncodeToString(sum[:6])
+	if o.Stored != nil {
+		file.Digest = storedDigest(o.Stored) // the same on every machine
+		l.resolved = append(l.resolved, o.Stored.Data...)
+	}
 	file.Fingerprint = l.fingerprint()
 	file.Watch = slices.Sorted(maps.Keys(l.watched))
 	return file, l.d

@@ -62,6 +62,10 @@ type Daemon struct {
 	reloaded atomic.Pointer[reloadState]
 	planned  *planned // the last comparison for a reload; of reloadLoop alone
 	reloads  chan reloadRequest
+	version  atomic.Int64                        // of the store's configuration that was read last
+	content  atomic.Pointer[store.Configuration] // that one
+	pushed   chan struct{}                       // capacity 1: perhaps there is another one
+	pushing  sync.Mutex
 
 	store   opened
 	pool    runner
@@ -99,7 +103,7 @@ type stop struct {
 // run left. It returns a *config.Diagnostics as its error when the configuration has problems.
 // Whatever it had opened is closed when it fails.
 func New(ctx context.Context, o Options) (*Daemon, error) {
-	d := &Daemon{options: o, log: o.Log, started: time.Now(), feed: admin.NewFeed(), reloads: make(chan reloadRequest, 1), catchups: catchups{asking: make(chan struct{}, 1)}, searches: make(chan struct{}, mostSearches)}
+	d := &Daemon{options: o, log: o.Log, started: time.Now(), feed: admin.NewFeed(), reloads: make(chan reloadRequest, 1), pushed: make(chan struct{}, 1), catchups: catchups{asking: make(chan struct{}, 1)}, searches: make(chan struct{}, mostSearches)}
 	if err := d.setup(ctx); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
@@ -132,6 +136,9 @@ func (d *Daemon) setup(ctx context.Context) error {
 	d.metrics.know(conf.Hooks.Hooks())
 	d.trace = d.openTracer(ctx)
 	if err := d.openStore(ctx); err != nil {
+		return err
+	}
+	if err := d.loadStored(ctx); err != nil {
 		return err
 	}
 	var err error
@@ -340,6 +347,7 @@ func (d *Daemon) Run(ctx, quick context.Context) error {
 	background.Go(func() { d.runReplays(ctx) })
 	background.Go(func() { d.runCatchups(ctx) })
 	background.Go(func() { d.relay(ctx) })
+	background.Go(func() { d.watchStored(ctx) })
 	background.Go(func() { d.watchStore(ctx, cancel) })
 
 	servers, err := d.serve(ctx, cancel, &background)

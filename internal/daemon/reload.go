@@ -72,7 +72,7 @@ func (d *Daemon) reload(ctx context.Context, trigger string) admin.ReloadResult 
 	if trigger == triggerWatch && d.unchanged(running) {
 		return d.reloaded.Load().Result
 	}
-	next, diagnostics := Load(d.options.Config, d.reachable())
+	next, diagnostics := Load(d.next(ctx), d.reachable())
 	result := admin.ReloadResult{Digest: running.File.Digest, Problems: diagnostics.All()}
 	if diagnostics.Err() == nil && next.TestsRequired {
 		if failed := next.failedTests(d.options.Config, time.Now()); failed.Err() != nil {
@@ -123,7 +123,7 @@ func (d *Daemon) unchanged(running *Config) bool {
 	if last := d.reloaded.Load(); last == nil || !last.OK {
 		return false
 	}
-	file, diagnostics := config.Load(d.options.Config)
+	file, diagnostics := config.Load(d.known())
 	return file != nil && diagnostics.Err() == nil && file.Fingerprint == running.File.Fingerprint
 }
 
@@ -172,4 +172,5 @@ const (
 	triggerWatch  = "watch"
 	triggerSignal = "sighup"
 	triggerAdmin  = "admin"
+	triggerStore  = "store"
 )

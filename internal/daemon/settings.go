@@ -76,6 +76,8 @@ type Config struct {
 	Settings Settings
 	Hooks    *hook.Set
 	Loaded   time.Time
+	// FromStore: hooks, defaults, tests and reload come from the store.
+	FromStore bool
 	// Tests are those of the file itself; TestsBeside reads others.
 	Tests []*hooktest.Test
 	// TestsRequired: a reload whose tests fail is refused.
@@ -90,6 +92,7 @@ type rootSpec struct {
 	Server   serverSpec  `yaml:"server" doc:"Where deliveries come in. A change needs a restart."`
 	Admin    adminSpec   `yaml:"admin" doc:"The operators' side: API, metrics, health. A change needs a restart."`
 	Relay    relaySpec   `yaml:"relay" doc:"Where other Tenterhooks take the deliveries of hooks with hold."`
+	Config   configSpec  `yaml:"config" doc:"Where the hooks come from. A change needs a restart."`
 	Store    storeSpec   `yaml:"store" doc:"Where deliveries and jobs are kept. A change needs a restart."`
 	Node     nodeSpec    `yaml:"node" doc:"This daemon among others on one PostgreSQL store. A change needs a restart."`
 	Workers  *int        `yaml:"workers" doc:"Jobs that run at once, 1 to 1024." default:"2 x CPUs, at least 4"`
@@ -161,16 +164,17 @@ func Load(o config.Options, exposed bool) (c *Config, d *config.Diagnostics) {
 	if file == nil {
 		return nil, d
 	}
-	return compile(file, exposed, d), d
+	return compile(file, exposed, o.Stored != nil, d), d
 }
 
-func compile(file *config.File, exposed bool, d *config.Diagnostics) *Config {
+func compile(file *config.File, exposed, stored bool, d *config.Diagnostics) *Config {
 	m := file.Root.Map(d)
 	var spec rootSpec
 	m.Decode(&spec)
 	m.Close()
 	c := &Config{File: file, Settings: settings(spec, file, d), Loaded: time.Now(), Diagnostics: d}
-	if len(spec.Hooks.List()) == 0 {
+	c.FromStore = fromStore(&spec, file, &c.Settings, stored, d)
+	if len(spec.Hooks.List()) == 0 && (!c.FromStore || stored) {
 		d.Errorf(file.Root, "there are no hooks: nothing could ever be received").
 			Hint("hooks: is a list; each has name, path, provider or verify, and rules")
 	}

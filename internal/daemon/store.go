@@ -90,6 +90,7 @@ func (d *Daemon) newFleet(db *postgres.Store, o worker.Options) *fleet.Fleet {
 		OpenLog:    d.openLog,
 		Listens:    func() bool { return d.feed.Streams() > 0 },
 		OnHappened: d.happenedElsewhere,
+		OnConfig:   d.configPushed,
 		OnPause:    d.pausesChanged,
 	})
 }

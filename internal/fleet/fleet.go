@@ -63,6 +63,8 @@ type Options struct {
 	// happened on other nodes, nil when some of it is lost.
 	Listens    func() bool
 	OnHappened func([]postgres.Happened)
+	// OnConfig is told that another node has put a configuration into the store. It must not block.
+	OnConfig func()
 	// OnPause is called when another node changed what is paused.
 	OnPause func(context.Context)
 	// Watch may put something around the store of the leader.
@@ -242,6 +244,8 @@ func (f *Fleet) heard(n postgres.Note) {
 		if slices.Contains(n.IDs, f.id.Load()) {
 			poke(f.questions)
 		}
+	case postgres.NoteConfig:
+		f.o.OnConfig()
 	case postgres.NoteAnswers:
 		f.asker.answered(n.IDs)
 	}
@@ -334,6 +338,9 @@ func (f *Fleet) SetPaused(pauses []job.Pause) {
 		l.pool.SetPaused(pauses)
 	}
 }
+
+// TellConfig tells the other nodes that there is another configuration in the store.
+func (f *Fleet) TellConfig() { f.teller.tell(postgres.Note{Kind: postgres.NoteConfig}) }
 
 // TellPaused tells the other nodes that what is paused has changed.
 func (f *Fleet) TellPaused() { f.teller.tell(postgres.Note{Kind: postgres.NotePauses}) }

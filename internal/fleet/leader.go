@@ -194,7 +194,7 @@ func (l *leader) heard(n postgres.Note) {
 		return
 	}
 	switch n.Kind {
-	case postgres.NoteQuestions, postgres.NoteAnswers, postgres.NoteHappened:
+	case postgres.NoteConfig, postgres.NoteQuestions, postgres.NoteAnswers, postgres.NoteHappened:
 		return
 	}
 	if n.Kind == postgres.NoteNodes {

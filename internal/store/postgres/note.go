@@ -22,6 +22,7 @@ const (
 	NoteTickets  = 't' // nodes: they have other tickets now
 	NotePauses   = 'p' // what is paused has changed
 	NoteNodes    = 'n' // a node has come or gone, or nobody leads
+	NoteConfig   = 'c' // there is another configuration in the store
 	// Nodes that were asked, questions that were answered, and what happened, by Happened.
 	NoteQuestions = 'q'
 	NoteAnswers   = 'a'
