@@ -4,7 +4,6 @@ import (
 	"io"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -41,17 +40,6 @@ func newCollector(out io.Writer) (*collector, error) {
 		}
 	}()
 	return c, nil
-}
-
-// pipe is os.Pipe with an end to write that is the commands' from the beginning: os.Pipe makes it
-// ready to be waited for here, and takes that back when it is given away.
-func pipe() (read, write *os.File, err error) {
-	var ends [2]int
-	if err := syscall.Pipe2(ends[:], syscall.O_CLOEXEC); err != nil {
-		return nil, nil, os.NewSyscallError("pipe2", err)
-	}
-	_ = syscall.SetNonblock(ends[0], true) // else reading takes a thread
-	return os.NewFile(uintptr(ends[0]), "output"), os.NewFile(uintptr(ends[1]), "output"), nil
 }
 
 // started closes our copy of the commands' end, so that theirs is the last.

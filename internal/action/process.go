@@ -124,7 +124,7 @@ func (p *preparedCommand) start(dir string, output *collector, group *launch.Gro
 			SysProcAttr: &syscall.SysProcAttr{Setsid: true},
 		}
 		if group != nil {
-			cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, group.FD()
+			joinGroup(cmd.SysProcAttr, group)
 		}
 		err := launch.Begin(cmd, p.spec(dir))
 		if errors.Is(err, syscall.ETXTBSY) && try < busyRetries {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math"
 	"os"
 	"os/signal"
 	"strings"
@@ -39,7 +38,9 @@ The configuration is read again when its files change, on SIGHUP, and by "tenter
 // Run serves.
 func (c serveCmd) Run(e *env) error {
 	// What whoever started us left open is not the commands'. Sockets are taken over below.
-	if err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+	if err := keepOpenFiles(); errors.Is(err, errors.ErrUnsupported) {
+		return fail(errors.New("the daemon runs on Linux only"), "it holds the processes of commands by what Linux has; every other command works here, also on a daemon elsewhere")
+	} else if err != nil {
 		e.say("files that were open at the start stay open in commands: %v", err)
 	}
 	log, end, err := c.openLog(e)

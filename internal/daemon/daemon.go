@@ -18,8 +18,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/tenterhook/tenterhook/internal/action"
 	"github.com/tenterhook/tenterhook/internal/admin"
 	"github.com/tenterhook/tenterhook/internal/config"
@@ -220,9 +218,7 @@ func runFolder(store string) (string, error) {
 	sum := sha256.Sum256([]byte(store))
 	prefix := "tenterhook-" + hex.EncodeToString(sum[:8]) + "-"
 	for _, dir := range []string{os.Getenv("RUNTIME_DIRECTORY"), "/run", "/dev/shm"} {
-		var fs unix.Statfs_t
-		if dir == "" || unix.Statfs(dir, &fs) != nil || fs.Type != unix.TMPFS_MAGIC || fs.Flags&unix.ST_NOEXEC != 0 ||
-			fs.Bavail*uint64(fs.Bsize) < leastRunSpace {
+		if dir == "" || !roomyMemory(dir) {
 			continue
 		}
 		left, _ := filepath.Glob(filepath.Join(dir, prefix+"*")) // the pattern is a good one
@@ -235,9 +231,6 @@ func runFolder(store string) (string, error) {
 	}
 	return store + ".runs", freshDir(store + ".runs")
 }
-
-// leastRunSpace is how much memory a folder for payloads must have to give.
-const leastRunSpace = 256 << 20
 
 // surviving names the runs that are to live on, as their control groups are named.
 func surviving(dir string) (names []string) {

@@ -16,13 +16,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Bounds are what a control group holds a whole process tree to; 0 is no bound.
-type Bounds struct {
-	Memory    uint64  // bytes
-	CPU       float64 // cores
-	Processes uint64
-}
-
 // needs are the controllers that the bounds take.
 func (b Bounds) needs() (names []string) {
 	for name, on := range map[string]bool{"memory": b.Memory > 0, "cpu": b.CPU > 0, "pids": b.Processes > 0} {

@@ -59,6 +59,13 @@ type Sandbox struct {
 	Network     Network
 }
 
+// Bounds are what a control group holds a whole process tree to; 0 is no bound.
+type Bounds struct {
+	Memory    uint64  // bytes
+	CPU       float64 // cores
+	Processes uint64
+}
+
 // binds reports whether the helper is needed.
 func (s *Spec) binds() bool {
 	return s.Files+s.FileSize+s.Data+s.Processes > 0 || s.Umask != nil || s.User != nil || s.NoNewPrivileges || s.Sandbox != nil

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/sys/unix"
 	"modernc.org/sqlite"
 )
 
@@ -238,13 +237,10 @@ func publish(partial, to string, overwrite bool) error {
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("sync backup: %w", err)
 	}
-	flags := uint(unix.RENAME_NOREPLACE)
 	if overwrite {
-		flags = 0
-	}
-	err = unix.Renameat2(unix.AT_FDCWD, partial, unix.AT_FDCWD, to, flags)
-	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EINVAL) {
-		err = os.Rename(partial, to) // a file system that knows no flags; it was not there before
+		err = os.Rename(partial, to)
+	} else {
+		err = renameNew(partial, to)
 	}
 	if err != nil {
 		return fmt.Errorf("back up to %q: %w", to, err)
