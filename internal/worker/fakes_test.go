@@ -205,6 +205,18 @@ func (m *memory) FollowUps(_ context.Context, id string) ([]job.FollowUp, error)
 	return slices.Clone(m.followUps[id]), nil
 }
 
+func (m *memory) Counts(context.Context) (map[job.State]int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	counts := map[job.State]int{}
+	for _, j := range m.jobs {
+		if !j.State.Terminal() {
+			counts[j.State]++
+		}
+	}
+	return counts, nil
+}
+
 func (m *memory) Attempts(_ context.Context, id string) ([]job.Attempt, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -27,8 +27,12 @@ type Report struct {
 // waited waits again, in its order.
 func (p *Pool) Recover(ctx context.Context) (Report, error) {
 	var report Report
-	var cut, following, waits []job.Job
-	err := p.o.Store.Live(ctx, func(j job.Job) bool {
+	var cut, following []job.Job
+	waits, err := p.room(ctx)
+	if err != nil {
+		return report, err
+	}
+	err = p.o.Store.Live(ctx, func(j job.Job) bool {
 		switch {
 		case j.State == job.Running && j.Ending == "":
 			cut = append(cut, j)
@@ -78,9 +82,24 @@ func (p *Pool) Recover(ctx context.Context) (Report, error) {
 		}
 	}
 	// In one go and in order: what is run again keeps its place in its lane.
-	slices.SortFunc(waits, func(a, b job.Job) int { return cmp.Compare(a.Seq, b.Seq) })
+	if len(waits) > report.Waiting {
+		slices.SortFunc(waits, func(a, b job.Job) int { return cmp.Compare(a.Seq, b.Seq) })
+	}
 	p.Add(waits)
 	return report, nil
+}
+
+// room has room for all jobs that have not ended: there may be very many of them.
+func (p *Pool) room(ctx context.Context) ([]job.Job, error) {
+	counts, err := p.o.Store.Counts(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("count live jobs: %w", err)
+	}
+	n := 0
+	for _, count := range counts {
+		n += count
+	}
+	return make([]job.Job, 0, n), nil
 }
 
 // recoverControls takes up what is paused, and how early the next job of a throttle may start.

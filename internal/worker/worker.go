@@ -32,6 +32,7 @@ type Store interface {
 	// Job tells who moved a job that a write found moved.
 	Job(ctx context.Context, id string) (job.Job, error)
 	Live(ctx context.Context, yield func(job.Job) bool) error
+	Counts(ctx context.Context) (map[job.State]int, error)
 	Attempts(ctx context.Context, id string) ([]job.Attempt, error)
 	FollowUps(ctx context.Context, id string) ([]job.FollowUp, error)
 	Burst(ctx context.Context, id string) ([]job.Delivery, error)

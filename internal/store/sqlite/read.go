@@ -23,7 +23,6 @@ const (
 	readTimeout = 5 * time.Second // a read that lasts keeps the log from being written back
 	// quickCheckFor bounds the check after an unclean stop: damage beyond is noticed when read.
 	quickCheckFor = 500 * time.Millisecond
-	livePage      = 1000
 )
 
 // reads are the methods that change nothing, on connections that cannot.
@@ -298,27 +297,6 @@ func (r *reads) attempts(ctx context.Context, id string) ([]job.Attempt, error) 
 		out = append(out, a)
 	}
 	return out, rows.Err()
-}
-
-// Live calls yield for every job that has not ended, in Seq order. It reads page by page, so
-// that yield may take its time: a job that begins to wait meanwhile may be left out, and
-// Options.Committed tells of it.
-func (r *reads) Live(ctx context.Context, yield func(job.Job) bool) error {
-	for after := int64(0); ; {
-		jobs, err := r.jobs(ctx, "SELECT "+jobColumns+" FROM job j INDEXED BY job_live JOIN delivery d ON d.seq = j.delivery WHERE j.seq > ? AND "+isLive+" ORDER BY j.seq LIMIT ?", after, livePage)
-		if err != nil {
-			return fmt.Errorf("read live jobs: %w", err)
-		}
-		for _, j := range jobs {
-			if !yield(j) {
-				return nil
-			}
-			after = j.Seq
-		}
-		if len(jobs) < livePage {
-			return nil
-		}
-	}
 }
 
 // Counts returns how many jobs are in each state that has not ended.

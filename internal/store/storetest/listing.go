@@ -94,6 +94,11 @@ var listing = []testCase{
 			return true
 		}))
 		f.equal("number of live jobs", n, want)
+		for _, most := range []int{900, 1500, 2400} {
+			n := 0
+			f.ok(f.store.Live(f.context(), func(job.Job) bool { n++; return n < most }))
+			f.equal("calls until it is told to stop", n, most)
+		}
 	}},
 	{"reading live jobs stops when it is told to", func(f fixture) {
 		f.accept(newDelivery("deploy", ""), "a", "b", "c")
