@@ -357,6 +357,7 @@ func (d *Daemon) Run(ctx, quick context.Context) error {
 	pool := make(chan error, 1)
 	go func() { pool <- d.pool.Run(fetch, work) }()
 	d.notifyReady()
+	dropStartCode()
 	background.Go(debug.FreeOSMemory) // what the start needed and the daemon does not
 	d.log.Info("ready", "deliveries", d.Addr().String(), "admin", d.AdminAddr().String(), "hooks", len(d.hooks().Hooks()), "digest", d.config.Load().File.Digest, "store", d.booted.Store, "workers", d.booted.Workers)
 
