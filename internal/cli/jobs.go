@@ -255,7 +255,8 @@ func ending(a *admin.Attempt) string {
 }
 
 type jobsRetryCmd struct {
-	IDs []string `arg:"" complete:"jobs" name:"id" help:"Ids of jobs, or at least 6 characters of their beginning or end."`
+	IDs  []string `arg:"" complete:"jobs" name:"id" help:"Ids of jobs, or at least 6 characters of their beginning or end."`
+	JSON bool     `name:"json" help:"Print the jobs as one JSON document."`
 }
 
 // Help is the longer text of the command.
@@ -270,17 +271,22 @@ Example:
 
 // Run retries.
 func (c *jobsRetryCmd) Run(e *env) error {
-	return e.eachJob(c.IDs, func(client *admin.Client, id string) error {
+	queued := []admin.Job{}
+	err := e.eachJob(c.IDs, func(client *admin.Client, id string) error {
 		j, err := client.Retry(e.ctx, id)
-		if err == nil {
+		if err == nil && !c.JSON {
 			fmt.Fprintf(e.stdout, "%s %s\n", printable(j.ID), printable(string(j.State)))
+		} else if err == nil {
+			queued = append(queued, j)
 		}
 		return err
 	})
+	return alsoJSON(e, c.JSON, queued, err)
 }
 
 type jobsCancelCmd struct {
-	IDs []string `arg:"" complete:"jobs" name:"id" help:"Ids of jobs, or at least 6 characters of their beginning or end."`
+	IDs  []string `arg:"" complete:"jobs" name:"id" help:"Ids of jobs, or at least 6 characters of their beginning or end."`
+	JSON bool     `name:"json" help:"Print one JSON document."`
 }
 
 // Help is the longer text of the command.
@@ -290,13 +296,29 @@ func (jobsCancelCmd) Help() string {
 
 // Run cancels.
 func (c *jobsCancelCmd) Run(e *env) error {
-	return e.eachJob(c.IDs, func(client *admin.Client, id string) error {
+	type cancelled struct {
+		ID        string `json:"id"`
+		Cancelled bool   `json:"cancelled"` // a running job may take its grace period
+	}
+	all := []cancelled{}
+	err := e.eachJob(c.IDs, func(client *admin.Client, id string) error {
 		err := client.Cancel(e.ctx, id)
-		if err == nil {
+		if err == nil && !c.JSON {
 			fmt.Fprintf(e.stdout, "%s cancelled\n", printable(id))
+		} else if err == nil {
+			all = append(all, cancelled{id, true})
 		}
 		return err
 	})
+	return alsoJSON(e, c.JSON, all, err)
+}
+
+// alsoJSON prints what was done as JSON where that is asked for, also when the rest failed.
+func alsoJSON[T any](e *env, asked bool, done []T, err error) error {
+	if asked && (err == nil || len(done) > 0) {
+		return errors.Join(err, writeJSON(e.stdout, done))
+	}
+	return err
 }
 
 // eachJob does the same to several jobs. One that is refused does not keep the others from it;

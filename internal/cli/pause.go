@@ -13,6 +13,7 @@ import (
 // pauseCmd is "pause".
 type pauseCmd struct {
 	Names []string `arg:"" complete:"rules" name:"HOOK[/RULE]" help:"Hooks, or single rules of them."`
+	JSON  bool     `name:"json" help:"Print one JSON document."`
 }
 
 // Help is the longer text of the command.
@@ -27,11 +28,12 @@ Examples:
 }
 
 // Run pauses.
-func (c *pauseCmd) Run(e *env) error { return e.setPauses(c.Names, true) }
+func (c *pauseCmd) Run(e *env) error { return e.setPauses(c.Names, true, c.JSON) }
 
 // resumeCmd is "resume".
 type resumeCmd struct {
 	Names []string `arg:"" complete:"rules" name:"HOOK[/RULE]" help:"Hooks, or single rules of them."`
+	JSON  bool     `name:"json" help:"Print one JSON document."`
 }
 
 // Help is the longer text of the command.
@@ -42,7 +44,7 @@ func (resumeCmd) Help() string {
 }
 
 // Run resumes.
-func (c *resumeCmd) Run(e *env) error { return e.setPauses(c.Names, false) }
+func (c *resumeCmd) Run(e *env) error { return e.setPauses(c.Names, false, c.JSON) }
 
 // unknownRule adds what a name could have meant, from the configuration's file.
 func (e *env) unknownRule(name string, err error) error {
@@ -65,16 +67,28 @@ func (e *env) unknownRule(name string, err error) error {
 	return fail(wrapped, `"tenterhook check" says whether the file is right, "tenterhook reload" takes it up`)
 }
 
-func (e *env) setPauses(names []string, on bool) error {
+// pauseSet is one hook or rule of the command's JSON.
+type pauseSet struct {
+	Hook   string `json:"hook"`
+	Rule   string `json:"rule"` // "" for all of the hook
+	Paused bool   `json:"paused"`
+}
+
+func (e *env) setPauses(names []string, on, asJSON bool) error {
 	word := map[bool]string{true: "paused", false: "resumed"}[on]
-	return e.daemon(func(client *admin.Client) error {
+	done := []pauseSet{}
+	err := e.daemon(func(client *admin.Client) error {
 		for _, name := range names {
 			hook, rule, _ := strings.Cut(name, "/")
 			if err := client.SetPause(e.ctx, hook, rule, on); err != nil {
 				return e.unknownRule(name, err)
 			}
-			fmt.Fprintf(e.stdout, "%s %s\n", printable(name), word)
+			done = append(done, pauseSet{hook, rule, on})
+			if !asJSON {
+				fmt.Fprintf(e.stdout, "%s %s\n", printable(name), word)
+			}
 		}
 		return nil
 	})
+	return alsoJSON(e, asJSON, done, err)
 }
