@@ -86,6 +86,7 @@ func (c *connection) readRuns(ctx context.Context) error {
 		return err
 	}
 	defer rows.Close()
+	var runs []*keyRun
 	for rows.Next() {
 		var (
 			first  int64
@@ -99,8 +100,9 @@ func (c *connection) readRuns(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		c.keys.take(r)
+		runs = append(runs, r)
 	}
+	c.keys.load(runs)
 	return rows.Err()
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 	"slices"
 )
 
@@ -44,16 +45,24 @@ func newKeyIndex() (x keyIndex) {
 	return x
 }
 
-// take takes in a run that was kept, of keys behind all others. The tail must be empty.
-func (x *keyIndex) take(r *keyRun) {
-	x.push(r)
-	x.tail.reset(r.first + int64(r.length()))
+// load takes in the runs that were kept, in order, before there is anything else.
+func (x *keyIndex) load(runs []*keyRun) {
+	for len(runs) > 0 {
+		n := 1 << maxLevel
+		for n > len(runs) || !near(runs[:n]) {
+			n /= 2
+		}
+		x.push(merge(runs[:n]...))
+		last := runs[n-1]
+		x.tail.reset(last.first + int64(last.length()))
+		runs = runs[n:]
+	}
 }
 
 func (x *keyIndex) push(r *keyRun) {
 	for len(x.runs) > 0 {
 		last := x.runs[len(x.runs)-1]
-		if last.level != r.level || r.level == maxLevel || r.first-last.first > 1<<(placeBits+last.level) {
+		if last.level != r.level || r.level == maxLevel || !near([]*keyRun{last, r}) {
 			break
 		}
 		r = merge(last, r)
@@ -220,30 +229,46 @@ func (r *keyRun) find(hash uint64, into []int64) []int64 {
 	return into
 }
 
-// merge makes one run of the next level of two.
-func merge(a, b *keyRun) *keyRun {
-	r := &keyRun{
-		first: a.first, level: a.level + 1,
-		starts: make([]uint32, 2*(len(a.starts)-1)+1), entries: make([]uint32, 0, len(a.entries)+len(b.entries)),
+// near reports whether runs of one level have their numbers so close together that one run can hold
+// them: gaps are where rows were lost.
+func near(runs []*keyRun) bool {
+	first, last := runs[0], runs[len(runs)-1]
+	return last.first-first.first <= int64(len(runs)-1)<<(placeBits+first.level)
+}
+
+// merge makes one run of 2, 4, 8, … of one level.
+func merge(runs ...*keyRun) *keyRun {
+	first, more, length := runs[0], bits.Len(uint(len(runs)))-1, 0
+	for _, r := range runs {
+		length += len(r.entries)
 	}
-	place, top := placeBits+a.level, uint32(1)<<(placeBits+markBits-1)
-	low, shift := uint32(1)<<place-1, uint32(b.first-a.first)
-	for i := range len(a.starts) - 1 {
-		for half := range uint32(2) {
-			for _, e := range a.entries[a.starts[i]:a.starts[i+1]] {
-				if e&top == half*top {
-					r.entries = append(r.entries, e&^top&^low<<1|e&low)
-				}
+	m := &keyRun{
+		first: first.first, level: first.level + more,
+		starts: make([]uint32, (len(first.starts)-1)<<more+1), entries: make([]uint32, length),
+	}
+	place, top := placeBits+first.level, placeBits+markBits-more
+	low, mark := uint32(1)<<place-1, uint32(1)<<(top-place)-1
+	end := uint32(0)
+	for b := range len(first.starts) - 1 {
+		var next [1 << maxLevel]uint32 // where the next entry of each new bucket goes; first, how many there are
+		for _, r := range runs {
+			for _, e := range r.entries[r.starts[b]:r.starts[b+1]] {
+				next[e>>top]++
 			}
-			for _, e := range b.entries[b.starts[i]:b.starts[i+1]] {
-				if e&top == half*top {
-					r.entries = append(r.entries, e&^top&^low<<1|(e&low+shift))
-				}
+		}
+		for i := range 1 << more {
+			next[i], end = end, end+next[i]
+			m.starts[b<<more+i+1] = end
+		}
+		for _, r := range runs {
+			shift := uint32(r.first - first.first)
+			for _, e := range r.entries[r.starts[b]:r.starts[b+1]] {
+				m.entries[next[e>>top]] = e>>place&mark<<(place+more) | (e&low + shift)
+				next[e>>top]++
 			}
-			r.starts[2*i+int(half)+1] = uint32(len(r.entries))
 		}
 	}
-	return r
+	return m
 }
 
 // drop leaves the keys with the numbers from up to, but not including, to out.
