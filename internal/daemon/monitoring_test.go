@@ -46,26 +46,34 @@ func scrape(t *testing.T) map[string]*metricFamily {
 		all = families(text)
 		return all["tenterhook_listener_gap_seconds"] != nil && all["tenterhook_job_seconds"] != nil && all["tenterhook_expect_last_timestamp_seconds"] != nil
 	})
-	for name, family := range ofFleets(t) {
-		all[name] = family
+	for name, family := range elsewhere(t) {
+		if all[name] == nil {
+			all[name] = family
+		}
 	}
 	return all
 }
 
-// ofFleets reads from the code what only a daemon on a database has.
-func ofFleets(t *testing.T) map[string]*metricFamily {
+// elsewhere reads from the code what only a daemon on a database has, or one with a source.
+func elsewhere(t *testing.T) map[string]*metricFamily {
 	t.Helper()
-	text, err := os.ReadFile("metrics_fleet.go")
-	must(t, err)
+	desc, label := regexp.MustCompile(`NewDesc\("(\w+)",\s*"([^"]+)",\s*(.*), nil\)`), regexp.MustCompile(`"(\w+)"`)
 	all := map[string]*metricFamily{}
-	for _, m := range regexp.MustCompile(`NewDesc\("(\w+)", "([^"]+)", (.*), nil\)`).FindAllStringSubmatch(string(text), -1) {
-		all[m[1]] = &metricFamily{kind: "gauge", help: m[2], labels: map[string]bool{}}
-		for _, label := range regexp.MustCompile(`"(\w+)"`).FindAllStringSubmatch(m[3], -1) {
-			all[m[1]].labels[label[1]] = true
+	for _, file := range glob(t, "*.go") {
+		text, err := os.ReadFile(file)
+		must(t, err)
+		for _, m := range desc.FindAllStringSubmatch(string(text), -1) {
+			all[m[1]] = &metricFamily{kind: "gauge", help: m[2], labels: map[string]bool{}}
+			if strings.HasSuffix(m[1], "_total") {
+				all[m[1]].kind = "counter"
+			}
+			for _, l := range label.FindAllStringSubmatch(m[3], -1) {
+				all[m[1]].labels[l[1]] = true
+			}
 		}
 	}
-	if len(all) < 5 {
-		t.Fatalf("the code describes %d metrics of several daemons", len(all))
+	if len(all) < 9 {
+		t.Fatalf("the code describes %d metrics", len(all))
 	}
 	return all
 }
