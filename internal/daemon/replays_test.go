@@ -190,7 +190,6 @@ func TestReplays_RefuseWhatCannotBeMeant(t *testing.T) {
 		want string
 	}{
 		{admin.ReplayRequest{}, "the filter is empty"},
-		{admin.ReplayRequest{ReplayFilter: job.ReplayFilter{Which: "failed"}}, "the filter is empty"},
 		{admin.ReplayRequest{ReplayFilter: job.ReplayFilter{Hook: "nope"}}, `hook "nope" is not configured`},
 		{admin.ReplayRequest{ReplayFilter: job.ReplayFilter{Hook: "pay", Match: "payload.amount >"}}, "match: "},
 		{admin.ReplayRequest{ReplayFilter: job.ReplayFilter{Since: "24h", Match: "true"}}, "match needs a hook"},

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -114,14 +115,15 @@ func measureJobs(ctx context.Context, l *lab, b *board) error {
 	loop := &series{name: fmt.Sprintf("bare os/exec loop of /bin/true, %d at once", workers)}
 	peer := &series{name: "webhook: /bin/true until the last has ended"}
 	for range l.rounds {
-		rate, err := l.wholeJobs(ctx, workers, n)
+		r, err := l.wholeJobs(ctx, workers, n)
 		if err != nil {
 			return err
 		}
-		whole.rounds = append(whole.rounds, result{Requests: n, PerSec: rate})
-		loop.rounds = append(loop.rounds, result{Requests: n, PerSec: bareLoop(workers, n)})
+		whole.rounds = append(whole.rounds, r)
+		loop.rounds = append(loop.rounds, bareLoop(workers, n))
 		if l.peer != "" {
-			if rate, err = l.peerJobs(ctx, n); err != nil {
+			rate, err := l.peerJobs(ctx, n)
+			if err != nil {
 				return err
 			}
 			peer.rounds = append(peer.rounds, result{Requests: n, PerSec: rate})
@@ -130,6 +132,7 @@ func measureJobs(ctx context.Context, l *lab, b *board) error {
 	b.add(whole)
 	b.add(loop)
 	b.atLeast("whole jobs of /bin/true, against a bare os/exec loop", ratio(whole, loop), 0.8, "%.2f ×")
+	b.fact("processor time of a whole job with its process, against one of the bare loop", "%.2f ×", whole.median().CPU/loop.median().CPU)
 	if l.peer != "" {
 		b.add(peer)
 		b.fact("whole jobs, against the peer's runs", "%.2f ×", ratio(whole, peer))
@@ -137,23 +140,23 @@ func measureJobs(ctx context.Context, l *lab, b *board) error {
 	return nil
 }
 
-func (l *lab) wholeJobs(ctx context.Context, workers, n int) (float64, error) {
+func (l *lab) wholeJobs(ctx context.Context, workers, n int) (result, error) {
 	p, err := l.ours(ctx, setup{workers: workers})
 	if err != nil {
-		return 0, err
+		return result{}, err
 	}
 	defer p.stop()
 	if err := l.fill(ctx, p, n); err != nil {
-		return 0, err
+		return result{}, err
 	}
-	began := time.Now()
+	before, began := p.cpuWithChildren(), time.Now()
 	for {
 		left, err := p.waiting(ctx)
 		if err != nil {
-			return 0, err
+			return result{}, err
 		}
 		if left == 0 {
-			return float64(n) / time.Since(began).Seconds(), nil
+			return each(n, time.Since(began), p.cpuWithChildren()-before), nil
 		}
 		pause := 5 * time.Millisecond
 		if left > n/10 {
@@ -163,12 +166,17 @@ func (l *lab) wholeJobs(ctx context.Context, workers, n int) (float64, error) {
 	}
 }
 
+// each is what n things cost each.
+func each(n int, took, cpu time.Duration) result {
+	return result{Requests: n, PerSec: float64(n) / took.Seconds(), CPU: float64(cpu.Microseconds()) / float64(n)}
+}
+
 // bareLoop runs /bin/true n times, so many at once.
-func bareLoop(parallel, n int) float64 {
+func bareLoop(parallel, n int) result {
 	var left atomic.Int64
 	left.Store(int64(n))
 	var all sync.WaitGroup
-	began := time.Now()
+	before, began := ownCPU(), time.Now()
 	for range parallel {
 		all.Go(func() {
 			for left.Add(-1) >= 0 {
@@ -177,7 +185,18 @@ func bareLoop(parallel, n int) float64 {
 		})
 	}
 	all.Wait()
-	return float64(n) / time.Since(began).Seconds()
+	return each(n, time.Since(began), ownCPU()-before)
+}
+
+// ownCPU is the processor time of this program and of the processes it started that have ended.
+func ownCPU() (sum time.Duration) {
+	for _, who := range []int{syscall.RUSAGE_SELF, syscall.RUSAGE_CHILDREN} {
+		var used syscall.Rusage
+		if syscall.Getrusage(who, &used) == nil {
+			sum += time.Duration(used.Utime.Nano() + used.Stime.Nano())
+		}
+	}
+	return sum
 }
 
 func (l *lab) peerJobs(ctx context.Context, n int) (float64, error) {
