@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -15,9 +16,10 @@ import (
 // then on.
 func (p part) runFuzz(ctx context.Context, share time.Duration) results {
 	seen := results{}
-	out, err := exec.CommandContext(ctx, "go", "test", "./"+p.fuzz, "-list", "^Fuzz").Output()
+	out, err := exec.CommandContext(ctx, "go", "test", "./"+p.fuzz, "-list", "^Fuzz").CombinedOutput()
 	if err != nil {
-		seen[p.fuzz+" Fuzz"] = &result{Outcome: failed, Said: []string{"its targets cannot be listed: " + err.Error()}}
+		why := strings.Join(strings.Fields(string(out)), " ")
+		seen[p.fuzz+" Fuzz"] = &result{Outcome: failed, Said: []string{fmt.Sprintf("its targets cannot be listed: %v: %.300s", err, why)}}
 		return seen
 	}
 	var targets []string
@@ -42,9 +44,17 @@ func (p part) runFuzz(ctx context.Context, share time.Duration) results {
 // executed is how far go test -fuzz says it is.
 var executed = regexp.MustCompile(`elapsed: [^,]+, execs: (\d+)`)
 
+// buildTime is how long a fuzz target may take to build: it is compiled anew with all it needs, to
+// count what is reached.
+const buildTime = 5 * time.Minute
+
 func fuzzOne(ctx context.Context, pkg, target string, d time.Duration) *result {
+	ctx, cancel := context.WithTimeout(ctx, d+buildTime)
+	defer cancel()
 	began := time.Now()
 	cmd := exec.CommandContext(ctx, "go", "test", "./"+pkg, "-run", "^$", "-fuzz", "^"+target+"$", "-fuzztime", d.Round(time.Second).String())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // what it started is ended with it
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	one := &result{Outcome: failed}
 	out, err := cmd.StdoutPipe()
 	if err == nil {
@@ -67,6 +77,10 @@ func fuzzOne(ctx context.Context, pkg, target string, d time.Duration) *result {
 	}
 	err = cmd.Wait()
 	one.Seconds = time.Since(began).Seconds()
+	if ctx.Err() != nil {
+		one.Outcome, one.Said = skipped, []string{fmt.Sprintf("not done in its time, after %s executions", execs)}
+		return one
+	}
 	if err != nil {
 		one.Said = []string{strings.Join(last, " ")}
 		say("FAILED %s after %s executions: %s", target, execs, one.Said[0])

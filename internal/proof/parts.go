@@ -109,7 +109,7 @@ func parts(faults []fault, long bool) (all []part) {
 	}
 	for _, pkg := range fuzzed {
 		name := "fuzz-" + strings.TrimPrefix(pkg, "internal/")
-		all = append(all, part{name: name, what: "an hour of fuzzing", weight: 2, fuzz: pkg})
+		all = append(all, part{name: name, what: "fuzzing, for an hour without a budget", weight: 2, fuzz: pkg})
 	}
 	return all
 }
