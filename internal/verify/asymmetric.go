@@ -23,7 +23,7 @@ import (
 func init() {
 	register(Kind{
 		Name: "ed25519",
-		Doc: `An Ed25519 signature; the secret is the sender's public key, in hex or base64, or whpk_….
+		Doc: `An Ed25519 signature; the secret is the sender's public key, in hex or base64, as PEM, or whpk_….
 Keys: one of header, query and field; encoding (hex; base64, base64url); signed ("{timestamp}{body}");
 timestamp; tolerance; id.`,
 		New: func() Verifier { return NewEd25519() },
@@ -163,17 +163,26 @@ func (e *Ed25519) Verify(r *request.Request, keys [][]byte, now time.Time) (int,
 	})
 }
 
-// ed25519Key reads a public key: whpk_ and base64, hex, or base64.
+// ed25519Key reads a public key: its bytes in hex or base64, the latter also after whpk_, or PEM,
+// or the base64 of its DER.
 func ed25519Key(key []byte) (ed25519.PublicKey, error) {
-	text := strings.TrimPrefix(string(key), publicPrefix)
+	text := strings.TrimPrefix(strings.TrimSpace(string(key)), publicPrefix)
 	raw, err := hex.DecodeString(text)
 	if err != nil {
 		raw, err = anyBase64(text)
 	}
-	if err != nil || len(raw) != ed25519.PublicKeySize {
-		return nil, fmt.Errorf("the secret is not an Ed25519 public key: %d bytes in hex or base64", ed25519.PublicKeySize)
+	if block, _ := pem.Decode(key); block != nil {
+		raw, err = block.Bytes, nil
 	}
-	return raw, nil
+	if err == nil && len(raw) == ed25519.PublicKeySize {
+		return raw, nil
+	}
+	if parsed, broken := x509.ParsePKIXPublicKey(raw); err == nil && broken == nil {
+		if public, ok := parsed.(ed25519.PublicKey); ok {
+			return public, nil
+		}
+	}
+	return nil, fmt.Errorf("the secret is not an Ed25519 public key: %d bytes in hex or base64, or PEM", ed25519.PublicKeySize)
 }
 
 // Sign needs the private key: its seed of 32 bytes, or all 64, in hex or base64.

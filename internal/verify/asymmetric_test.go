@@ -28,7 +28,14 @@ func TestEd25519_SignsTimestampAndBody(t *testing.T) {
 	if err := e.Sign(r, []byte(hex.EncodeToString(private)), now); err != nil {
 		t.Fatal(err)
 	}
-	for what, key := range map[string]string{"hex": hex.EncodeToString(public), "base64": base64.StdEncoding.EncodeToString(public), "whpk_": "whpk_" + base64.StdEncoding.EncodeToString(public)} {
+	der, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, key := range map[string]string{
+		"hex": hex.EncodeToString(public), "base64": base64.StdEncoding.EncodeToString(public), "whpk_": "whpk_" + base64.StdEncoding.EncodeToString(public),
+		"DER": base64.StdEncoding.EncodeToString(der), "PEM": string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})),
+	} {
 		if secret, err := e.Verify(r, secrets("", "00", key), now); err != nil || secret != 2 {
 			t.Errorf("%s: secret %d, %v", what, secret, err)
 		}
