@@ -8,7 +8,8 @@
 //	go run ./internal/proof -only B3            what belongs to one fault
 //
 // A test that fails, or does not even build, is written down and the rest goes on. What an earlier
-// run saw of the other parts is kept beside the document, in docs/reliability.json.
+// run saw of parts that this one does not come to is kept beside the document, in
+// docs/reliability.json; the document says when and of which commit each part is.
 package main
 
 import (
@@ -64,9 +65,6 @@ func prove(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	if o.only == "" {
-		seen.forget()
-	}
 	clock := newClock(o.budget, chosen)
 	for _, p := range chosen {
 		if ctx.Err() != nil {
@@ -77,7 +75,9 @@ func prove(ctx context.Context, o options) error {
 			fmt.Fprintf(os.Stderr, "%-12s not begun: the time is over\n", p.name)
 			continue
 		}
-		seen.merge(p.run(ctx, named(faults), o.long, share))
+		now := p.run(ctx, named(faults), o.long, share)
+		seen.forget(p.name) // also what is no test any more
+		seen.merge(now)
 		if err := errors.Join(seen.save(kept), report(o.out, faults, seen)); err != nil {
 			return err
 		}

@@ -15,6 +15,7 @@ type part struct {
 	long   []string // the variables of the long form: how often
 	args   []string // the arguments of the long form, for go test
 	fuzz   string   // package whose fuzz targets are run, instead of tests
+	picked bool     // it is the tests of some faults, which belong to other parts
 	whole  bool     // its tests do not end before they are done, whatever the budget
 	weight float64  // its part of a budget, in minutes of the long form
 }
@@ -114,6 +115,20 @@ func parts(faults []fault, long bool) (all []part) {
 	return all
 }
 
+// home is the part that a test belongs to, also when it is run because of its fault.
+func (p part) home(key string) string {
+	if !p.picked {
+		return p.name
+	}
+	pkg, name, _ := strings.Cut(key, " ")
+	for _, r := range repeated {
+		if slices.ContainsFunc(r.groups, func(g group) bool { return g.pkg == pkg && slices.Contains(g.names, test{pkg, name}.function()) }) {
+			return r.name
+		}
+	}
+	return "catalogue"
+}
+
 func isRepeated(pkg, name string) bool {
 	return slices.ContainsFunc(repeated, func(p part) bool {
 		return slices.ContainsFunc(p.groups, func(g group) bool { return g.pkg == pkg && slices.Contains(g.names, name) })
@@ -141,7 +156,7 @@ func choose(faults []fault, o options) (chosen []part, err error) {
 		if len(some) == 0 {
 			return nil, fmt.Errorf("-only %s names no part and no fault; -list has the parts", word)
 		}
-		p := part{name: word, what: "what belongs to " + word, weight: 5, groups: byPackage(some)}
+		p := part{name: word, what: "what belongs to " + word, weight: 5, picked: true, groups: byPackage(some)}
 		for _, r := range repeated {
 			p.long = append(p.long, r.long...)
 		}

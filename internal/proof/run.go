@@ -42,7 +42,7 @@ func (p part) run(ctx context.Context, named map[string]bool, long bool, share t
 			delete(seen, key) // nobody asks for it
 			continue
 		}
-		one.Part, one.At, one.Commit, one.Machine = p.name, began.UTC().Truncate(time.Second), commit(), machine()
+		one.Part, one.At, one.Commit, one.Machine = p.home(key), began.UTC().Truncate(time.Second), commit(), machine()
 		if one.Outcome == failed && !one.Sub {
 			bad++
 		}

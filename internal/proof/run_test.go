@@ -67,6 +67,21 @@ func TestChoose_PartsByNameAndFaultsByID(t *testing.T) {
 	}
 }
 
+func TestHome_IsThePartThatATestBelongsTo(t *testing.T) {
+	p := part{name: "B", picked: true}
+	for key, want := range map[string]string{
+		"internal/daemon TestStorageFault_NothingIsAcknowledgedFalsely/B3_fsync": "faults", "internal/daemon TestOther": "catalogue",
+	} {
+		if got := p.home(key); got != want {
+			t.Errorf("%s belongs to %s", key, got)
+		}
+	}
+	seen := results{"internal/x TestA": {Part: "kills"}, "internal/x TestB": {Part: "full"}}
+	if seen.forget("kills"); len(seen) != 1 || seen["internal/x TestB"] == nil {
+		t.Errorf("%v is left", seen)
+	}
+}
+
 func TestClock_DividesWhatIsLeft(t *testing.T) {
 	c := newClock(10*time.Minute, []part{{weight: 1}, {weight: 4}})
 	first, ok := c.share(part{weight: 1})

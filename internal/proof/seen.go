@@ -72,7 +72,10 @@ func replace(path string, text []byte) error {
 
 func (r results) merge(others results) { maps.Copy(r, others) }
 
-func (r results) forget() { clear(r) }
+// forget drops what was seen of a part.
+func (r results) forget(part string) {
+	maps.DeleteFunc(r, func(_ string, one *result) bool { return one.Part == part })
+}
 
 // ofPart are the tests of a part, in the order of their names.
 func (r results) ofPart(name string, subtests bool) (keys []string) {
