@@ -149,8 +149,13 @@ func (m *keyModel) kill(t *rapid.T) {
 	m.path, m.s = to, open(m.t, to, m.options())
 }
 
-// sound holds the runs that are kept to be of the keys there are, and their memory to be bounded.
+// sound holds each key to be there once, the runs that are kept to be of the keys there are, and their
+// memory to be bounded.
 func (m *keyModel) sound(t *rapid.T) {
+	twice, err := m.s.Count(context.Background(), "(SELECT 1 FROM dedupe_key GROUP BY hook, key HAVING count(*) > 1)")
+	if err != nil || twice != 0 {
+		t.Fatalf("%d keys are there twice, %v", twice, err)
+	}
 	rows, err := m.s.Rows(context.Background(), "dedupe_key k", []string{"(SELECT count(*) FROM dedupe_run r WHERE k.seq BETWEEN r.first AND r.first + r.length - 1)"}, []string{"seq"}, nil, 100_000)
 	if err != nil {
 		t.Fatal(err)

@@ -80,8 +80,8 @@ func (x *keyIndex) find(hash uint64, into []int64) []int64 {
 	return into
 }
 
-// next is the number of the next key. It has never been given out before: a row that was deleted, or
-// rolled back, leaves a number that finds nothing.
+// next is the number of the next key. The index has it of no other: a row that was deleted, or rolled
+// back, leaves a number that finds nothing.
 func (x *keyIndex) next() int64 { return x.tail.first + int64(len(x.tail.hashes)) }
 
 // add takes the key with number next in, whose window ends then.

@@ -2,7 +2,7 @@
 -- dirty a page of its own. keyIndex finds them. A key outlives its pruned delivery until its window
 -- ends, therefore delivery is an id here.
 CREATE TABLE dedupe_key (
-    seq        INTEGER PRIMARY KEY, -- never given out twice
+    seq        INTEGER PRIMARY KEY,
     hook       TEXT    NOT NULL,
     key        BLOB    NOT NULL, -- 'k' and the key, or 'h' and the SHA-256 of a long one
     delivery   BLOB    NOT NULL CHECK (length(delivery) = 16),
