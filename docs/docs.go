@@ -16,8 +16,6 @@ import (
 
 //go:embed *.md decisions/*.md
 //go:embed images/flow-*.svg images/performance-*.svg
-//go:embed images/ui-overview.png images/ui-delivery.png images/ui-job.png images/ui-bench.png images/ui-config.png images/ui-backtest.png
-//go:embed images/ui-deliveries-phone.png images/ui-job-phone.png images/ui-rejected-phone.png
 var files embed.FS
 
 // Index is the page that lists the others.
@@ -61,7 +59,8 @@ func Source(name string) ([]byte, bool) {
 	return content, err == nil
 }
 
-// Image is a picture of the pages; false when there is none of this name.
+// Image is a picture of the pages; false when there is none of this name. Those of the web UI are not embedded: who reads
+// the pages there has it before them.
 func Image(name string) (content []byte, contentType string, found bool) {
 	content, err := files.ReadFile(path.Join("images", name))
 	switch path.Ext(name) {

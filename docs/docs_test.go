@@ -215,7 +215,7 @@ func TestRender_LeadsToPagesHereAndToTheRepository(t *testing.T) {
 	for in, want := range map[string]string{
 		"configuration.md#rules":     "/docs/configuration#rules",
 		"../decisions/one-writer.md": source + "decisions/one-writer.md", // from docs itself: above it
-		"images/ui-job.png":          "/docs/images/ui-job.png",
+		"images/flow-skip.svg":       "/docs/images/flow-skip.svg",
 		"../examples/systemd":        source + "examples/systemd",
 		"openapi.json":               source + "docs/openapi.json",
 		"#here":                      "#here",
@@ -234,7 +234,7 @@ func TestRender_LeadsToPagesHereAndToTheRepository(t *testing.T) {
 			t.Errorf("%s: %v, title %q", name, err, page.Title)
 		}
 		if strings.Contains(string(page.Body), `<img src="http`) {
-			t.Errorf("%s shows a picture that is not embedded: name it in docs.go", name)
+			t.Errorf("%s shows a picture of another host", name)
 		}
 	}
 	if _, err := Render("../README"); err == nil {

@@ -10,6 +10,7 @@ var (
 	tags     = regexp.MustCompile(`<[^>]*>`)
 	tag      = regexp.MustCompile(`^</?[a-z][a-z0-9]*(?:\s+[a-z-]+(?:="[^"]*")?)*\s*/?>`)
 	address  = regexp.MustCompile(`^<((?:https?://|mailto:)[^>\s]*)>`)
+	src      = regexp.MustCompile(`^<img .*src="([^"]*)"`)
 	entity   = regexp.MustCompile(`^&(?:[a-zA-Z]+|#\d+);`)
 	markable = "\\`*_{}[]()#+-.!|<>~&\"'$%,/:;=?@^"
 )
@@ -50,8 +51,12 @@ func (w *writer) piece(b *strings.Builder, s string, i int) int {
 			return len(found[0])
 		}
 		if found := tag.FindString(rest); found != "" {
+			n := len(found)
+			if source := src.FindStringSubmatch(found); source != nil && elsewhere(w.link(source[1])) {
+				found = ""
+			}
 			b.WriteString(found)
-			return len(found)
+			return n
 		}
 	case '&':
 		if found := entity.FindString(rest); found != "" {
@@ -107,13 +112,19 @@ func (w *writer) anchored(b *strings.Builder, rest string) int {
 		return 0
 	}
 	text, to := rest[open+1:closed], escape(w.link(rest[closed+2:closed+end]))
-	if open == 1 {
+	switch {
+	case open == 1 && elsewhere(to): // no request leaves for another host
+		b.WriteString("<em>" + w.inline(text) + "</em>")
+	case open == 1:
 		b.WriteString(`<img src="` + to + `" alt="` + tags.ReplaceAllString(w.inline(text), "") + `">`)
-	} else {
+	default:
 		b.WriteString(`<a href="` + to + `">` + w.inline(text) + "</a>")
 	}
 	return closed + end + 1
 }
+
+// elsewhere reports whether a picture is at another host.
+func elsewhere(to string) bool { return strings.Contains(to, "://") }
 
 // bracket is where the one that opens at open is closed; -1 for nowhere.
 func bracket(s string, open int) int {

@@ -85,7 +85,7 @@ func (s snippet) whole() (files []string) {
 		return []string{"hooks:\n" + s.text}
 	case node.Kind == yaml.SequenceNode:
 		return []string{"hooks:\n- name: page\n  path: /page\n  provider: github\n  secret: ${SECRET}\n  rules:\n" + indented}
-	case has(node, "hooks"):
+	case has(node, "hooks") || has(node, "config"): // whose hooks are elsewhere
 		return []string{s.text}
 	case has(node, keysOfFile...):
 		return []string{s.text + "\nhooks:\n- {name: site, path: /page, provider: github, secret: '${SECRET}', rules: [{name: deploy, run: 'true'}]}\n"}
