@@ -173,3 +173,70 @@ func meanFunction(b *budget, a []any) (any, error) {
 	}
 	return finite(sum / float64(len(items)))
 }
+
+// medianFunction is the number in the middle; nil of none, and the average of the two in the middle
+// of an even number of them.
+func medianFunction(b *budget, a []any) (any, error) {
+	items, err := fresh(b, a[0])
+	if err != nil || len(items) == 0 {
+		return nil, err
+	}
+	numbers := make([]float64, len(items))
+	for i, item := range items {
+		if err := b.step(1); err != nil {
+			return nil, err
+		}
+		n, ok := numeralOf(item)
+		if !ok {
+			return nil, fmt.Errorf("wants numbers, not %s", sayKind(item))
+		}
+		numbers[i] = n.float()
+	}
+	slices.Sort(numbers)
+	middle := len(numbers) / 2
+	if len(numbers)%2 == 1 {
+		return finite(numbers[middle])
+	}
+	return finite(numbers[middle-1]/2 + numbers[middle]/2)
+}
+
+// toPairsFunction is a mapping as a list of [name, value], in the order of the names.
+func toPairsFunction(b *budget, a []any) (any, error) {
+	m, keys, err := b.sorted(a[0])
+	if err != nil {
+		return nil, err
+	}
+	out := make([]any, len(keys))
+	for i, key := range keys {
+		out[i] = []any{key, m[key]}
+	}
+	return out, b.build(64 * len(keys))
+}
+
+// fromPairsFunction makes a mapping of a list of [name, value]; of a name that repeats the last
+// one counts.
+func fromPairsFunction(b *budget, a []any) (any, error) {
+	items, err := asList(b, a[0])
+	if err != nil {
+		return nil, err
+	}
+	if err := b.list(4 * len(items)); err != nil {
+		return nil, err
+	}
+	out := make(map[string]any, len(items))
+	for _, item := range items {
+		if err := b.step(1); err != nil {
+			return nil, err
+		}
+		pair, _ := item.([]any)
+		if len(pair) != 2 {
+			return nil, fmt.Errorf("wants a list of [name, value], not of %s", sayKind(item))
+		}
+		name, ok := pair[0].(string)
+		if !ok {
+			return nil, fmt.Errorf("wants names that are text, not %s", sayKind(pair[0]))
+		}
+		out[name] = pair[1]
+	}
+	return out, nil
+}

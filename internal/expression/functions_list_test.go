@@ -21,6 +21,15 @@ func TestValue_FunctionsOfListsAndNumbers(t *testing.T) {
 		{`sort(payload.list) == payload.list`, true},
 		{`mean([1, 2, 3])`, 2.0},
 		{`mean([])`, nil},
+		{`median([3, 1, 2])`, 2.0},
+		{`median([4, 1, 2, 3])`, 2.5},
+		{`median(nil)`, nil},
+		{`lastIndexOf("a/b/ü/c", "/")`, int64(5)},
+		{`lastIndexOf("abc", "/")`, int64(-1)},
+		{`toPairs({"b": 1, "a": nil})`, []any{[]any{"a", nil}, []any{"b", int64(1)}}},
+		{`toPairs(nil)`, []any{}},
+		{`fromPairs([["a", 1], ["b", 2], ["a", 3]]).a`, int64(3)},
+		{`fromPairs(toPairs({"x": 1})).x`, int64(1)},
 		{`round(1.5)`, int64(2)},
 		{`ceil(1.2)`, int64(2)},
 		{`floor(-1.2)`, int64(-2)},
@@ -30,7 +39,7 @@ func TestValue_FunctionsOfListsAndNumbers(t *testing.T) {
 
 func TestValue_FunctionsOfListsRefuseWhatHasNoAnswer(t *testing.T) {
 	for _, expr := range []string{
-		`sort([1, "a", 2])`, `take([1], -1)`, `take([1], "x")`, `mean(["a"])`, `round("x")`, `reverse("text")`,
+		`sort([1, "a", 2])`, `take([1], -1)`, `take([1], "x")`, `mean(["a"])`, `median(["a"])`, `fromPairs([1])`, `fromPairs([[1, 2]])`, `fromPairs([["a"]])`, `toPairs([1])`, `round("x")`, `reverse("text")`,
 		`reduce(1..40, concat(#acc, #acc), [1])`,
 	} {
 		var eval *EvalError

@@ -67,12 +67,16 @@ func trimFunction(b *budget, a []any) (any, error) {
 	return strings.Trim(s[0], s[1]), nil
 }
 
-func indexFunction(b *budget, a []any) (any, error) {
+func indexFunction(b *budget, a []any) (any, error) { return foundAt(b, a, strings.Index) }
+
+func lastIndexFunction(b *budget, a []any) (any, error) { return foundAt(b, a, strings.LastIndex) }
+
+func foundAt(b *budget, a []any, find func(s, part string) int) (any, error) {
 	s, err := wantTexts(b, a...)
 	if err != nil {
 		return nil, err
 	}
-	i := strings.Index(s[0], s[1])
+	i := find(s[0], s[1])
 	if i > 0 {
 		i = len([]rune(s[0][:i])) // in characters, as len counts
 	}
