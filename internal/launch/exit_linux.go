@@ -47,13 +47,14 @@ func (e *Exit) open() bool {
 	if err != nil {
 		return false
 	}
-	e.handle = os.NewFile(uintptr(fd), "child")
-	if e.handle.SetReadDeadline(time.Time{}) != nil {
-		_ = e.handle.Close()
+	handle := os.NewFile(uintptr(fd), "child")
+	raw, err := handle.SyscallConn()
+	if err != nil || handle.SetReadDeadline(time.Time{}) != nil { // it cannot be waited for with others
+		_ = handle.Close()
 		return false
 	}
-	e.raw, err = e.handle.SyscallConn()
-	return err == nil
+	e.handle, e.raw = handle, raw
+	return true
 }
 
 // Close releases the handle. Nobody may wait any more.

@@ -81,3 +81,12 @@ func TestExit_OneWaitDoesNotDisturbTheNext(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestExit_OfWhatIsNotThereHasCome(t *testing.T) {
+	t.Parallel()
+	exit := ExitOf(1 << 30) // beyond every number that is given out
+	defer exit.Close()
+	if !exit.Await(t.Context(), time.Minute) || !exit.Has() {
+		t.Error("it is not said to have ended")
+	}
+}

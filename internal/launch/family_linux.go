@@ -99,15 +99,22 @@ func NoOrphans() bool {
 }
 
 // BuryOrphans buries the processes that runs left and that have ended, within about pause, until
-// ctx ends. The end of a run buries them too, but the next one may be tomorrow's. It sleeps while
-// nothing that was started here runs and nothing was left.
+// ctx ends. The end of a run buries them too, but the next one may be tomorrow's. While nothing that
+// was started here runs and nothing was left, it looks once in a long while: the first process of a
+// container is given what others in it left.
 func BuryOrphans(ctx context.Context, pause time.Duration) {
 	family.RLock()
 	begun := family.begun
 	family.RUnlock()
+	if begun == nil {
+		return // nothing is adopted
+	}
+	idle := time.NewTicker(longPause)
+	defer idle.Stop()
 	for {
 		select {
-		case <-begun: // never, when nothing is adopted
+		case <-begun:
+		case <-idle.C:
 		case <-ctx.Done():
 			return
 		}
@@ -115,6 +122,8 @@ func BuryOrphans(ctx context.Context, pause time.Duration) {
 		}
 	}
 }
+
+const longPause = time.Minute
 
 // sleep reports whether the time passed before ctx ended.
 func sleep(ctx context.Context, d time.Duration) bool {

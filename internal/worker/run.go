@@ -94,6 +94,7 @@ func (c crew) do(what func()) {
 	c.all.Go(func() {
 		for {
 			what()
+			what = nil // and all that it holds
 			select {
 			case what = <-c.idle:
 			case <-c.ended:
