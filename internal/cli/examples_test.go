@@ -51,9 +51,16 @@ func TestExamples(t *testing.T) {
 	}
 	commands["discord"] = discord
 	commands["expected"] = expected
+	index, err := os.ReadFile(filepath.Join(examples, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, folder := range folders {
 		if !folder.IsDir() {
 			continue
+		}
+		if !strings.Contains(string(index), "]("+folder.Name()+")") {
+			t.Errorf("examples/README.md does not list %s", folder.Name())
 		}
 		t.Run(folder.Name(), func(t *testing.T) {
 			dir := filepath.Join(examples, folder.Name())
