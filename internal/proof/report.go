@@ -59,9 +59,13 @@ func writeHead(b *bytes.Buffer, faults []fault, seen results) {
 		if len(keys) == 0 {
 			continue
 		}
-		one := seen[keys[0]]
-		fmt.Fprintf(b, "| %s: %s | %s | %s | %s | `%s` |\n", p.name, p.what, one.At.Format("2006-01-02 15:04"), one.Machine, one.Commit,
-			strings.Join(append(slices.Clone(p.long), p.args...), " "))
+		one, repetitions := seen[keys[0]], "short form"
+		if len(p.long)+len(p.args) == 0 {
+			repetitions = ""
+		} else if one.Long {
+			repetitions = "`" + strings.Join(append(slices.Clone(p.long), p.args...), " ") + "`"
+		}
+		fmt.Fprintf(b, "| %s: %s | %s | %s | %s | %s |\n", p.name, p.what, one.At.Format("2006-01-02 15:04"), one.Machine, one.Commit, repetitions)
 	}
 	b.WriteString("\nA part that had a budget did as many of its repetitions as it had time for; the tables below have what was done.\n\n")
 }

@@ -42,7 +42,7 @@ func (p part) run(ctx context.Context, named map[string]bool, long bool, share t
 			delete(seen, key) // nobody asks for it
 			continue
 		}
-		one.Part, one.At, one.Commit, one.Machine = p.home(key), began.UTC().Truncate(time.Second), commit(), machine()
+		one.Part, one.Long, one.At, one.Commit, one.Machine = p.home(key), long, began.UTC().Truncate(time.Second), commit(), machine()
 		if one.Outcome == failed && !one.Sub {
 			bad++
 		}
@@ -139,7 +139,7 @@ func (r results) take(part, pkg string, e event) {
 	case "output":
 		m := logged.FindStringSubmatch(e.Output)
 		switch {
-		case m == nil:
+		case m == nil || strings.HasPrefix(m[1], "=== "): // of a test that runs another one
 		case strings.HasPrefix(m[1], "progress: "):
 			say("%-12s %s %s", part, e.Test, m[1][len("progress: "):])
 		case len(one.Said) < 20:

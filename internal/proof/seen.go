@@ -29,6 +29,7 @@ type result struct {
 	At      time.Time `json:"at"`
 	Commit  string    `json:"commit"`
 	Machine string    `json:"machine"`
+	Long    bool      `json:"long,omitempty"`
 	Sub     bool      `json:"sub,omitempty"` // it is part of another test
 }
 
