@@ -111,6 +111,7 @@ func (f *fake) Replay(_ context.Context, id string, which ReplayOf) ([]job.Job, 
 
 func (f *fake) Log(string, int) (io.ReadCloser, error) { return nil, store.ErrNotFound }
 
+func (f *fake) Reports(context.Context, string) ([]job.Report, error)     { return nil, nil }
 func (f *fake) FollowUps(context.Context, string) ([]job.FollowUp, error) { return nil, nil }
 
 func (f *fake) SetPause(_ context.Context, hook, rule string, on bool) error {

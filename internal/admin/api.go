@@ -230,7 +230,13 @@ func (a *api) job(w http.ResponseWriter, r *http.Request, _ url.Values) {
 		a.fail(w, r, err)
 		return
 	}
+	reports, err := a.backend.Reports(r.Context(), id)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
 	detail := NewJobDetail(&j, attempts, followUps)
+	detail.Reports = NewReports(reports)
 	if detail.Shares, err = Shares(r.Context(), a.backend, &j); err != nil {
 		a.fail(w, r, err)
 		return

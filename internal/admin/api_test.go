@@ -39,9 +39,9 @@ func TestAPI_AnswersInTheWordsOfTheInterface(t *testing.T) {
 		"jobs": "[" + running + "}," + failed + "}]",
 		"jobs/" + id(11): failed + `,"attempts":[` +
 			`{"n":1,"started_at":"2026-01-02T12:00:00.123Z","finished_at":"2026-01-02T12:00:01.123Z","exit_code":null,"signal":"killed","status":0,"error":"","output":"first\n"},` +
-			`{"n":2,"started_at":"2026-01-02T12:00:00.123Z","finished_at":"2026-01-02T12:00:01.123Z","exit_code":1,"signal":"","status":0,"error":"exit status 1","output":"se` + "\uFFFD" + `cond\n"}],"follow_ups":[]}`,
+			`{"n":2,"started_at":"2026-01-02T12:00:00.123Z","finished_at":"2026-01-02T12:00:01.123Z","exit_code":1,"signal":"","status":0,"error":"exit status 1","output":"se` + "\uFFFD" + `cond\n"}],"follow_ups":[],"reports":[]}`,
 		"jobs/" + id(12): running + `,"attempts":[` +
-			`{"n":1,"started_at":"2026-01-02T12:00:00.123Z","finished_at":null,"exit_code":null,"signal":"","status":0,"error":"","output":"so far\n"}],"follow_ups":[]}`,
+			`{"n":1,"started_at":"2026-01-02T12:00:00.123Z","finished_at":null,"exit_code":null,"signal":"","status":0,"error":"","output":"so far\n"}],"follow_ups":[],"reports":[]}`,
 		"hooks": `[{"name":"site","path":"/github","provider":"","scheme":"","methods":[],"max_body":0,"enabled":false,"open":false,"secrets":2,"paused":false,"rules":[]}]`,
 		"status": `{"version":"v1","pid":7,"started_at":"2026-01-02T12:00:00.123Z","last_run_at":null,"gaps":[],"expected":[],"sources":[],"held":[],"listen":[],"store":"",` +
 			`"config":{"files":[],"digest":"0123456789ab","loaded_at":null,"last_reload_at":null,"last_reload_ok":true,"problems":[],"needs_restart":[]},` +

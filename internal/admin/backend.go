@@ -92,6 +92,8 @@ type Reader interface {
 	Jobs(ctx context.Context, f store.Filter) ([]job.Job, error)
 	Attempts(ctx context.Context, id string) ([]job.Attempt, error)
 	FollowUps(ctx context.Context, id string) ([]job.FollowUp, error)
+	// Reports are what the sender was told of a job.
+	Reports(ctx context.Context, id string) ([]job.Report, error)
 	// Rejects lists refused requests by Hook, Since, Until, Cursor and Limit.
 	Rejects(ctx context.Context, f store.Filter) ([]job.Reject, error)
 	// AuditLog returns entries of the audit log, newest first: those older than number before, 0

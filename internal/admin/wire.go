@@ -118,6 +118,19 @@ type JobDetail struct {
 	Shares    []Share    `json:"shares,omitempty"` // of each node, this job's too, when each of several runs one
 	Attempts  []Attempt  `json:"attempts"`
 	FollowUps []FollowUp `json:"follow_ups"`
+	Reports   []Report   `json:"reports"` // what the sender was told of it
+}
+
+// Report is how far a sender was told of a job.
+type Report struct {
+	To      string `json:"to"`      // github-status, …
+	Reached string `json:"reached"` // the job's state that was told last, waiting before it starts; "" for none yet
+	Open    bool   `json:"open"`    // there may be more to tell
+	At      Time   `json:"at"`      // of the last try
+	Tries   int    `json:"tries"`   // that failed since
+	NextAt  Time   `json:"next_at"` // of the next try, when the last failed
+	Error   string `json:"error"`   // of the last try
+	Remote  string `json:"remote"`  // the id of a deployment
 }
 
 // FollowUp is one try of an action of on_success, on_failure or on_cancel.
@@ -363,6 +376,17 @@ func NewJob(j *job.Job) Job {
 		ConcurrencyKey: j.ConcurrencyKey, SupersededBy: j.SupersededBy, ReplayOf: j.ReplayOf, Node: j.Node, Target: j.Target,
 		Ending: j.Ending,
 	}
+}
+
+// NewReports are the wire form of what a sender was told.
+func NewReports(reports []job.Report) []Report {
+	out := []Report{}
+	for _, r := range reports {
+		out = append(out, Report{
+			To: r.To, Reached: r.Reached, Open: r.Open, At: Time{r.At}, Tries: r.Tries, NextAt: Time{r.NextAt}, Error: r.Error, Remote: r.Remote,
+		})
+	}
+	return out
 }
 
 // NewJobDetail is the wire form of j with its attempts and what followed them.

@@ -86,6 +86,7 @@ func (k *kept) Jobs(_ context.Context, f store.Filter) ([]job.Job, error) {
 	return list, nil
 }
 
+func (k *kept) Reports(context.Context, string) ([]job.Report, error)     { return nil, nil }
 func (k *kept) FollowUps(context.Context, string) ([]job.FollowUp, error) { return nil, nil }
 
 func (k *kept) Attempts(_ context.Context, id string) ([]job.Attempt, error) {

@@ -149,6 +149,12 @@ func showJob(e *env, j *admin.JobDetail) {
 		e.heading("nodes")
 		showShares(e, j)
 	}
+	if len(j.Reports) > 0 {
+		e.heading("told")
+		for _, r := range j.Reports {
+			fmt.Fprintf(e.stdout, "  %s  %s\n", printable(r.To), reportText(e, r))
+		}
+	}
 	e.heading("timeline")
 	for _, m := range timeline(j) {
 		fmt.Fprintf(e.stdout, "  %s  %s\n", e.out.paint(faint, localTime(m.at)), printable(m.what))
@@ -163,6 +169,24 @@ func showJob(e *env, j *admin.JobDetail) {
 			e.output(fmt.Sprintf("output of %s, step %d", u.Event, u.Step), u.Output)
 		}
 	}
+}
+
+// reportText says how far a sender was told of a job.
+func reportText(e *env, r admin.Report) string {
+	text := "nothing yet"
+	if r.Reached != "" {
+		text = printable(r.Reached)
+	}
+	if !r.At.IsZero() {
+		text += " " + age(e.now(), r.At.Time) + " ago"
+	}
+	if r.Error != "" {
+		text += ": " + e.out.paint(red, printable(r.Error))
+	}
+	if !r.NextAt.IsZero() {
+		text += ", tried again " + localTime(r.NextAt.Time)
+	}
+	return text
 }
 
 // showShares prints a line for each node that runs a job of its own.

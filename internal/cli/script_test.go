@@ -32,7 +32,7 @@ import (
 // theirs: "fill FILE" makes a store with one delivery and its two jobs, "daemon FILE SOCKET"
 // serves such a store on a unix socket until the script ends, "waitfor FILE" waits for a file
 // and "waitjob STATE" for a job in that state, "waitjobs N STATE" for so many, "waitreplay STATUS"
-// for a replay that has begun, "channel KIND VARIABLE" serves a smee or gosmee channel, "waitlisteners VARIABLE N" waits for so many that listen to it, "waitstreams N" for so many event streams, "waitline FILE TEXT" for
+// for a replay that has begun, "waitreport STATE" for the sender to be told of the newest job, whose id is $JOB then, "channel KIND VARIABLE" serves a smee or gosmee channel, "waitlisteners VARIABLE N" waits for so many that listen to it, "waitstreams N" for so many event streams, "waitline FILE TEXT" for
 // a text in a file. "tamper FILE" changes an entry of a store's audit log. "provider NAME VARIABLE" serves
 // a provider's API until the script ends, at the address in the variable; "sent VARIABLE URL EVENT N AGO"
 // lets it have sent N deliveries to that address so long ago, of which nobody answered any.
@@ -106,6 +106,19 @@ func scriptCommands() map[string]func(ts *testscript.TestScript, neg bool, args 
 		"waitlisteners": func(ts *testscript.TestScript, _ bool, args []string) {
 			found, _ := providers.Load(ts.Getenv(args[0]))
 			poll(ts, args[1]+" listeners", func() bool { return strconv.Itoa(found.(*pulltest.Server).Listeners()) == args[1] })
+		},
+		"waitreport": func(ts *testscript.TestScript, _ bool, args []string) {
+			waitFor(ts, "the sender to be told "+args[0], func(ctx context.Context, client *admin.Client) bool {
+				jobs, _, err := client.Jobs(ctx, store.Filter{Limit: 1})
+				ts.Check(err)
+				if len(jobs) == 0 {
+					return false
+				}
+				j, err := client.Job(ctx, jobs[0].ID)
+				ts.Check(err)
+				ts.Setenv("JOB", j.ID)
+				return len(j.Reports) > 0 && j.Reports[0].Reached == args[0]
+			})
 		},
 		"sent": func(ts *testscript.TestScript, _ bool, args []string) {
 			found, ok := providers.Load(ts.Getenv(args[0]))

@@ -101,7 +101,12 @@ func (s stored) Job(ctx context.Context, id string) (admin.JobDetail, error) {
 	if err != nil {
 		return admin.JobDetail{}, err
 	}
+	reports, err := s.reader.Reports(ctx, id)
+	if err != nil {
+		return admin.JobDetail{}, err
+	}
 	detail := admin.NewJobDetail(&j, attempts, followUps)
+	detail.Reports = admin.NewReports(reports)
 	detail.Shares, err = admin.Shares(ctx, s.reader, &j)
 	return detail, err
 }

@@ -106,6 +106,10 @@ func (b backend) CatchUp(ctx context.Context, hook, since string) (admin.Caught,
 
 func (b backend) Replays() []job.Replay { return b.d.replays.list() }
 
+func (b backend) Reports(ctx context.Context, id string) ([]job.Report, error) {
+	return b.d.store.Reports(ctx, id)
+}
+
 func (b backend) FollowUps(ctx context.Context, id string) ([]job.FollowUp, error) {
 	return b.d.store.FollowUps(ctx, id)
 }

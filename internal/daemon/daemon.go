@@ -353,6 +353,7 @@ func (d *Daemon) Run(ctx, quick context.Context) error {
 		background.Go(func() { d.silence.watch(ctx) })
 		background.Go(func() { d.pulls.run(ctx) })
 		background.Go(func() { d.countHeld(ctx) })
+		background.Go(func() { d.runReports(ctx) })
 	}
 	pool := make(chan error, 1)
 	go func() { pool <- d.pool.Run(fetch, work) }()

@@ -21,6 +21,7 @@ type nameSpec struct {
 type ruleSpec struct {
 	Match       config.Text `yaml:"match" doc:"An expression that is true or false. Names: event, payload, header(), branch, repo, … and those of let:." default:"true"`
 	Retry       *retrySpec  `yaml:"retry" doc:"Further attempts after one that failed."`
+	Report      config.Node `yaml:"report" doc:"Tell the sender what becomes of the job: github-status, github-deployment, gitlab-status or gitea-status; a mapping, or a list."`
 	OnInterrupt config.Text `yaml:"on_interrupt" doc:"What a run cut off by a crash becomes. Otherwise retry when there is more than one attempt, else fail." oneof:"fail retry"`
 }
 
@@ -138,6 +139,7 @@ func compileRule(h *Hook, name string, m *config.Map, node config.Node, scope ex
 		d.Errorf(node.Find("match"), "match is empty").Hint("leave match out to take every delivery")
 	}
 	compileFlow(r, &flow, node, scope, c, d)
+	compileReports(r, spec.Report, scope, d)
 	compileAfter(r, &after, node, scope, c, d)
 	if r.Action == nil {
 		return nil

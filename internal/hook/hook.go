@@ -159,6 +159,7 @@ type Rule struct {
 	Retry       job.RetryPolicy
 	OnInterrupt string // fail or retry
 	Concurrency *Concurrency
+	Reports     []*Report // what the sender is told of its jobs
 	On          On
 	Match       string // as written, for people; "" is always
 

@@ -147,6 +147,7 @@ func (r *Rule) newJob(d *job.Delivery, lane string, keys job.Keys) job.Job {
 		Keys:           keys.Clone(),
 		Controls:       r.Controls(),
 		Every:          r.every(),
+		Reports:        r.reported(),
 	}
 }
 

@@ -57,7 +57,10 @@ func ruleSchema() *config.Schema {
 	flow.Set("once", &config.Schema{AnyOf: []*config.Schema{config.TextSchema(), config.SchemaOf(onceSpec{})}})
 	flow.Set("on", &config.Schema{AnyOf: []*config.Schema{{Const: "any"}, config.SchemaOf(onSpec{})}})
 	after := config.SchemaOf(afterSpec{}).Set("on_success", list()).Set("on_failure", list()).Set("on_cancel", list())
-	return config.SchemaOf(ruleSpec{}).And(action.Schema(), flow, after)
+	report := []*config.Schema{config.Words(reportWords...), config.SchemaOf(reportSpec{})}
+	one := &config.Schema{AnyOf: report}
+	rule := config.SchemaOf(ruleSpec{}).Set("report", &config.Schema{AnyOf: append(slices.Clip(report), config.ListOf(one))})
+	return rule.And(action.Schema(), flow, after)
 }
 
 func dedupeSchema() *config.Schema {

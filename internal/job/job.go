@@ -162,6 +162,7 @@ type Job struct {
 	FinishedAt     time.Time // zero until terminal
 	ExitCode       *int      // of the last attempt, nil when it has none
 	Error          string    // of the last attempt
+	Reports        string    // what a sender is told of it: words of report:, with commas between; set of new jobs alone
 	ConcurrencyKey string    // "" when the rule has no concurrency; otherwise the lane
 	SupersededBy   string
 	ReplayOf       string

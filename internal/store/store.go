@@ -153,6 +153,9 @@ type Store interface {
 	TakeHeld(ctx context.Context, t job.Taking) ([]job.Delivery, error)
 	// SettleHeld says what became of held deliveries, and returns for how many that is news.
 	SettleHeld(ctx context.Context, e job.HeldEnd) (int, error)
+	// SetReport keeps how far a report of a job is: one that is closed stays open while the job is not
+	// at what it Reached.
+	SetReport(ctx context.Context, r job.Report) error
 	// Prune deletes one small slice of what retention no longer keeps and of expired keys. It
 	// reports whether there is more to do.
 	Prune(ctx context.Context, r Retention, now time.Time) (more bool, err error)
@@ -200,6 +203,10 @@ type Store interface {
 	Holding(ctx context.Context, delivery string) (job.Held, error)
 	// HeldCounts returns how many deliveries wait for a taker or were refused, by hook.
 	HeldCounts(ctx context.Context) ([]job.HeldCount, error)
+	// DueReports returns reports whose job is not at what they Reached, and whose NextAt has come.
+	DueReports(ctx context.Context, now time.Time, most int) ([]job.Report, error)
+	// Reports returns the reports of a job.
+	Reports(ctx context.Context, job string) ([]job.Report, error)
 	// Throttles calls yield for each throttle that is not over, with what job.Pace keeps of it.
 	Throttles(ctx context.Context, yield func(hook, rule, key string, at time.Time)) error
 	// Live calls yield for every job that has not ended, in Seq order, until it returns false.

@@ -62,6 +62,7 @@ type jobData struct {
 	Live      bool // it has not ended: scripts ask again
 	Attempts  []attempt
 	FollowUps []job.FollowUp
+	Reports   []job.Report
 	Timeline  []event
 	Bar       template.HTML
 	Waits     []waitsFor
@@ -125,6 +126,9 @@ func (u *UI) readJob(ctx context.Context, id string, now time.Time) (*jobData, e
 	}
 	data := &jobData{Job: j, Now: now, Live: !j.State.Terminal(), CanRetry: j.State.Terminal(), CanCancel: !j.State.Terminal()}
 	if data.FollowUps, err = u.backend.FollowUps(ctx, id); err != nil {
+		return nil, err
+	}
+	if data.Reports, err = u.backend.Reports(ctx, id); err != nil {
 		return nil, err
 	}
 	if d, err := u.backend.Delivery(ctx, j.Delivery); err == nil {

@@ -7,6 +7,7 @@ import "net/http"
 func Gitea() *Server {
 	return start(func(s *Server, mux *http.ServeMux) {
 		const at = "/api/v1/repos/acme/site/hooks"
+		mux.HandleFunc("POST /api/v1/repos/acme/site/statuses/{sha}", s.giteaStatus)
 		mux.HandleFunc("GET "+at, func(w http.ResponseWriter, r *http.Request) {
 			all := []map[string]any{}
 			for _, h := range s.hooks {

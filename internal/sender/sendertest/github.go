@@ -22,6 +22,7 @@ func GitHub() *Server {
 			mux.HandleFunc("GET "+at+"/{id}/deliveries", s.githubDeliveries)
 			mux.HandleFunc("GET "+at+"/{id}/deliveries/{delivery}", s.githubDelivery)
 		}
+		s.githubStatuses(mux)
 		mux.HandleFunc("GET /repos/acme/old/hooks", func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Location", s.URL+"/repositories/1/hooks")
 			answer(w, http.StatusMovedPermanently, map[string]string{"message": "Moved Permanently", "url": s.URL + "/repositories/1/hooks"})

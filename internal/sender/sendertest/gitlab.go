@@ -23,6 +23,7 @@ func GitLab() *Server {
 		mux.HandleFunc("POST "+at, project(s.gitlabCreate))
 		mux.HandleFunc("PUT "+at+"/{id}", project(s.gitlabUpdate))
 		mux.HandleFunc("DELETE "+at+"/{id}", project(s.githubDelete))
+		mux.HandleFunc("POST /api/v4/projects/{project}/statuses/{sha}", project(s.gitlabStatus))
 		mux.HandleFunc("GET "+at+"/{id}/events", project(s.gitlabEvents))
 	}, func(r *http.Request) bool { return r.Header.Get("PRIVATE-TOKEN") == Token }, `{"message":"401 Unauthorized"}`)
 }

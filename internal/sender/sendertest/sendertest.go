@@ -33,6 +33,9 @@ type Server struct {
 	next     int
 	ahead    time.Duration
 	same     int // answers that were 304
+
+	told        []Told
+	deployments []map[string]any
 }
 
 // Hook is a registered webhook.

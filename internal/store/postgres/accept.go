@@ -38,6 +38,7 @@ type accept struct {
 	d        job.Delivery // without body and header
 	args     []any        // of acceptStatement
 	jobs     []job.Job
+	reports  bool // a sender is told of jobs
 	decides  bool // controls decide on a job: the jobs are stored by finish
 	size     int  // bytes, roughly
 	bodySize int  // of the body as it arrived
@@ -82,6 +83,7 @@ func (a *accept) addJobs(jobs []job.Job) error {
 			j.Hook = a.d.Hook
 		}
 		a.decides = a.decides || j.Controls != nil
+		a.reports = a.reports || j.Reports != ""
 	}
 	return nil
 }
@@ -211,7 +213,7 @@ func (a *accept) answer(rows pgx.Rows) (more bool, err error) {
 	if err := rows.Scan(&a.delivery, &seqs); err != nil {
 		return false, err
 	}
-	if a.decides || a.d.Held != nil {
+	if a.decides {
 		return true, nil
 	}
 	if len(seqs) != len(a.jobs) {
@@ -221,7 +223,7 @@ func (a *accept) answer(rows pgx.Rows) (more bool, err error) {
 		j.Seq = seqs[i]
 		a.receipt.Jobs = append(a.receipt.Jobs, j)
 	}
-	return false, nil
+	return a.d.Held != nil || a.reports, nil
 }
 
 // rules implements ruled.
@@ -243,8 +245,13 @@ func (a *accept) finish(ctx context.Context, tx pgx.Tx) error {
 			return err
 		}
 	}
-	if !a.decides {
-		return nil // a held delivery has no jobs
+	if !a.decides { // the jobs are there
+		for i := range a.receipt.Jobs {
+			if err := insertReports(ctx, tx, &a.receipt.Jobs[i]); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	for i := range a.jobs {
 		j := a.jobs[i] // a copy: finish may run again
@@ -256,6 +263,9 @@ func (a *accept) finish(ctx context.Context, tx pgx.Tx) error {
 			a.earlier = append(a.earlier, *earlier)
 		}
 		if err := insertJob(ctx, tx, a.delivery, &j); err != nil {
+			return err
+		}
+		if err := insertReports(ctx, tx, &j); err != nil {
 			return err
 		}
 		a.receipt.Jobs = append(a.receipt.Jobs, j)
@@ -318,6 +328,9 @@ func (a *accept) rerun(ctx context.Context, tx pgx.Tx) error {
 		j := &jobs[i]
 		const reason = "redelivered"
 		if _, err := tx.Exec(ctx, "UPDATE job SET "+queuedAgain+" WHERE seq = $3", reason, nullTime(a.d.ReceivedAt), j.Seq); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, reopenReports, j.Seq); err != nil {
 			return err
 		}
 		queueAgain(j, reason, stored(a.d.ReceivedAt))

@@ -336,7 +336,9 @@ func (o *requeue) finish(ctx context.Context, tx pgx.Tx) (err error) {
 	if !o.did {
 		return o.move.finish(ctx, tx)
 	}
-	o.job, err = findJob(ctx, tx, o.id)
+	if o.job, err = findJob(ctx, tx, o.id); err == nil {
+		_, err = tx.Exec(ctx, reopenReports, o.job.Seq)
+	}
 	return err
 }
 

@@ -97,6 +97,7 @@ func deleteDeliveries(ctx context.Context, tx pgx.Tx, seqs []int64) error {
 	for _, sql := range []string{
 		"DELETE FROM attempt WHERE job IN (SELECT seq FROM job WHERE delivery = ANY($1))",
 		"DELETE FROM follow_up WHERE job IN (SELECT seq FROM job WHERE delivery = ANY($1))",
+		"DELETE FROM report WHERE job IN (SELECT seq FROM job WHERE delivery = ANY($1))",
 		"DELETE FROM ticket WHERE job IN (SELECT seq FROM job WHERE delivery = ANY($1))",
 		"DELETE FROM job WHERE delivery = ANY($1)",
 		"DELETE FROM held WHERE delivery = ANY($1)",

@@ -74,6 +74,9 @@ func (o *replay) finish(ctx context.Context, tx pgx.Tx) error {
 		if err := insertJob(ctx, tx, delivery, &j); err != nil {
 			return err
 		}
+		if err := insertReports(ctx, tx, &j); err != nil {
+			return err
+		}
 		o.stored = append(o.stored, j)
 	}
 	return nil

@@ -151,6 +151,9 @@ func (a *accept) apply(c *connection, now *jumpGuard) error {
 		if err := insertJobOf(c, c.deliverySeq, &j, a.jobIDs[i]); err != nil {
 			return err
 		}
+		if err := insertReports(c, &j); err != nil {
+			return err
+		}
 		a.receipt.Jobs = append(a.receipt.Jobs, j)
 	}
 	return nil
@@ -246,6 +249,13 @@ func (a *accept) rerun(c *connection, delivery []byte) error {
 		j := &jobs[i]
 		const reason = "redelivered"
 		if _, err := c.again.Exec(reason, encodeTime(a.d.ReceivedAt), j.Seq); err != nil {
+			return err
+		}
+		id, err := encodeID(j.ID)
+		if err != nil {
+			return err
+		}
+		if _, err := c.reopenReports.Exec(id); err != nil {
 			return err
 		}
 		queueAgain(j, reason, decodeTime(encodeTime(a.d.ReceivedAt)))

@@ -255,6 +255,9 @@ func (o *requeue) apply(c *connection, _ *jumpGuard) error {
 	if err := moved(c, o.name, o.id)(c.requeueJob.Exec(o.reason, encodeTime(o.at), o.id)); err != nil {
 		return err
 	}
+	if _, err := c.reopenReports.Exec(o.id); err != nil {
+		return err
+	}
 	var err error
 	o.job, err = findJob(c, o.id)
 	return err

@@ -126,7 +126,7 @@ func (o *prune) delivery(c *connection, seq int64) error {
 	if err := c.liveJobs.QueryRow(seq).Scan(&live); err != nil || live > 0 {
 		return err
 	}
-	for _, stmt := range []*sql.Stmt{c.deleteAttempts, c.deleteFollowUps, c.deleteJobs, c.deleteBody, c.deleteHeld, c.deleteDelivery} {
+	for _, stmt := range []*sql.Stmt{c.deleteAttempts, c.deleteFollowUps, c.deleteReports, c.deleteJobs, c.deleteBody, c.deleteHeld, c.deleteDelivery} {
 		if err := o.delete(stmt, seq); err != nil {
 			return err
 		}

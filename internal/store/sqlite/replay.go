@@ -59,6 +59,9 @@ func (o *replay) apply(c *connection, _ *jumpGuard) error {
 		if err := insertJobOf(c, delivery, &j, id); err != nil {
 			return err
 		}
+		if err := insertReports(c, &j); err != nil {
+			return err
+		}
 		o.stored = append(o.stored, j)
 	}
 	return nil

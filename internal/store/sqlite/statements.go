@@ -50,6 +50,9 @@ type statements struct {
 
 	insertHeld, leaseHeld  *sql.Stmt
 	settleHeld, deleteHeld *sql.Stmt
+
+	insertReport, setReport      *sql.Stmt
+	reopenReports, deleteReports *sql.Stmt
 }
 
 // Conditions on the state of a job; the partial index of the schema repeats isLive.
@@ -164,6 +167,12 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 				AND (?6 OR state <> 'acknowledged' AND state <> ?7 OR state = 'waiting' AND ?7 = 'waiting' AND (taker = ?8 OR ?9 = ''))
 				AND (?6 OR ?7 <> 'waiting' OR state = 'waiting')`},
 		{&s.deleteHeld, "DELETE FROM held WHERE delivery = ?"},
+		{&s.insertReport, "INSERT INTO report (job, n, kind, reached, remote, tries, next_at, at, error, open) VALUES (?, ?, ?, '', '', 0, 0, 0, '', 1)"},
+		{&s.setReport, `UPDATE report SET reached = ?, remote = ?, tries = ?, next_at = ?, at = ?, error = ?,
+			open = (? OR ? <> (SELECT ` + stage + ` FROM job j WHERE j.seq = report.job))
+			WHERE job = (SELECT seq FROM job WHERE id = ?) AND n = ?`},
+		{&s.reopenReports, "UPDATE report SET open = 1, tries = 0, next_at = 0, error = '' WHERE job = (SELECT seq FROM job WHERE id = ?)"},
+		{&s.deleteReports, "DELETE FROM report WHERE job IN (SELECT seq FROM job WHERE delivery = ?)"},
 		{&s.keepListened, "INSERT INTO listened (id, since, until) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET until = excluded.until"},
 		{&s.deleteListened, "DELETE FROM listened WHERE seq <= (SELECT seq FROM listened ORDER BY seq DESC LIMIT 1 OFFSET ?)"},
 

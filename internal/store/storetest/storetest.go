@@ -27,7 +27,7 @@ var epoch = time.Date(2031, 5, 4, 3, 2, 1, 987654000, time.UTC)
 
 // Run runs the whole suite.
 func Run(t *testing.T, open Open) {
-	for _, group := range [][]testCase{accepting, duplicates, moving, controls, replaying, recording, listing, pruning, holding, closing} {
+	for _, group := range [][]testCase{accepting, duplicates, moving, controls, replaying, recording, listing, pruning, holding, reporting, closing} {
 		for _, c := range group {
 			t.Run(c.name, func(t *testing.T) {
 				s, reopen := open(t)
