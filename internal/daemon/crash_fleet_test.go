@@ -146,6 +146,7 @@ func TestFleet_EveryControlHoldsWhenNodesAreKilledAndFrozen(t *testing.T) {
 	w.check(s, read(t, ledger))
 	t.Logf("%d faults, %d jobs acknowledged over %d keys in %v, %d requests with unknown outcome; ends: %v",
 		faults, w.accepted.Load(), keys, time.Since(began).Round(time.Second), w.unknown.Load(), w.ends)
+	t.Logf("%d jobs were superseded by one that came before on another node, by %v at most", w.turned, w.latest)
 	none(t, w.accepted.Load(), "jobs of a fleet was lost, began twice or ran beyond its lane's limit in %d kills and freezes", faults)
 }
 

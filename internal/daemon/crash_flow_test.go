@@ -127,6 +127,8 @@ type flowWalk struct {
 	acked                     sync.Map // job id → its number
 	ends                      map[job.State]int
 	odd                       []string      // jobs to look at
+	turned                    int           // jobs that one which came before superseded
+	latest                    time.Duration // by so much it came before, at most
 	apart                     time.Duration // what comes to different nodes within it has no order
 }
 
@@ -200,6 +202,9 @@ func (w *flowWalk) checkEnd(j job.Job, jobs map[string]job.Job) {
 		rated := j.State == job.Skipped && j.Rule == "rate"
 		if !known && !rated {
 			w.t.Errorf("%s job %s of %s names no successor: %s", j.State, j.ID, j.Rule, j.Reason)
+		}
+		if late := j.CreatedAt.Sub(by.CreatedAt); j.State == job.Superseded && j.Rule != "first" && by.Seq <= j.Seq && late > 0 {
+			w.turned, w.latest = w.turned+1, max(w.latest, late)
 		}
 		if j.State == job.Superseded && j.Rule != "first" && by.Seq <= j.Seq && j.CreatedAt.Sub(by.CreatedAt) > w.apart {
 			w.t.Errorf("job %s of %s was superseded by %s, which came before it", j.ID, j.Rule, by.ID)

@@ -27,7 +27,13 @@ func through(t *testing.T, raw string) (*wire, string) {
 	t.Helper()
 	u, err := url.Parse(raw)
 	must(t, err)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return throughAt(t, "127.0.0.1:0", u)
+}
+
+// throughAt is through at an address.
+func throughAt(t *testing.T, address string, u *url.URL) (*wire, string) {
+	t.Helper()
+	l, err := net.Listen("tcp", address)
 	must(t, err)
 	w := &wire{to: u.Host, open: map[net.Conn]bool{}}
 	var all sync.WaitGroup
