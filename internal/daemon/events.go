@@ -23,6 +23,7 @@ type watched struct {
 
 // Accept implements ingress.Accepter.
 func (w watched) Accept(ctx context.Context, d *job.Delivery, jobs []job.Job) (store.Receipt, error) {
+	w.arrived(d, jobs)
 	receipt, err := w.opened.Accept(ctx, d, jobs)
 	if err == nil && !receipt.Duplicate && w.silence != nil {
 		w.silence.seen(d)
@@ -63,6 +64,7 @@ func (w watched) Start(ctx context.Context, m store.StartMark) error {
 
 // Finish implements worker.Store.
 func (w watched) Finish(ctx context.Context, e store.Ended) error {
+	e.RunAt = w.right(e.RunAt)
 	err := w.opened.Finish(ctx, e)
 	if err != nil {
 		return err
@@ -80,6 +82,7 @@ func (w watched) Finish(ctx context.Context, e store.Ended) error {
 
 // Settle implements worker.Store.
 func (w watched) Settle(ctx context.Context, s store.Settle) error {
+	s.RunAt = w.right(s.RunAt)
 	err := w.opened.Settle(ctx, s)
 	if err == nil {
 		w.moved(s.Job, func(j *job.Job) {

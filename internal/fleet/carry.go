@@ -85,6 +85,7 @@ func (l *leader) await(ctx context.Context, one *load, c worker.Carried) *job.Wa
 			return l.pool.Waits(&j)
 		}
 		now, held, err := l.f.o.Store.Held(ctx, j.ID)
+		now = l.f.here(now)
 		switch {
 		case errors.Is(err, store.ErrNotFound):
 			return nil

@@ -93,6 +93,7 @@ func (l *leader) recover(ctx context.Context) error {
 	}
 	var waits, out, cut []job.Job
 	err = l.f.o.Store.Live(ctx, func(j job.Job) bool {
+		j = l.f.here(j)
 		switch {
 		case held[j.ID] != 0:
 			out = append(out, j)
@@ -249,8 +250,10 @@ func (l *leader) add(ctx context.Context, seqs []int64) error {
 			switch {
 			case j.State.Terminal():
 				l.pool.Forget(j.ID)
-			case j.State != job.Running:
-				waits = append(waits, j)
+			case j.State != job.Running && !l.pool.Away(&j):
+				// Taken up while it is away, it would come again as the newest of its lane when it has ended: it was found by
+				// looking, or when the term began, and its node has not started it yet.
+				waits = append(waits, l.f.here(j))
 			}
 		}
 		l.pool.Add(waits)
@@ -268,10 +271,17 @@ func (l *leader) readPauses(ctx context.Context) error {
 
 // lookForJobs adds jobs that wait and that nobody told of.
 func (l *leader) lookForJobs(ctx context.Context) error {
-	return l.f.o.Store.Live(ctx, func(j job.Job) bool {
+	var unknown []int64
+	err := l.f.o.Store.Live(ctx, func(j job.Job) bool {
 		if j.State != job.Running && !l.pool.Knows(j.ID) {
-			l.pool.Add([]job.Job{j})
+			unknown = append(unknown, j.Seq)
 		}
 		return true
 	})
+	if err != nil {
+		return err
+	}
+	// Read again: what was known when it was read, and has ended since, waits no more. Nobody else
+	// could have let one run that was not known.
+	return l.add(ctx, unknown)
 }

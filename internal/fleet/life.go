@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/store/postgres"
 )
 
@@ -58,6 +59,10 @@ func (f *Fleet) register(ctx context.Context) error {
 	f.o.Store.ActAs(id)
 	f.id.Store(id)
 	f.beaten.Store(int64(sent))
+	if err := f.o.Store.Beat(ctx, id, "up", n.Config); err != nil { // it tells the clock, before anything is stored by it
+		return err
+	}
+	f.watchClock()
 	f.teller.tell(postgres.Note{Kind: postgres.NoteNodes})
 	f.teller.send(ctx) // nobody else may send yet
 	f.o.Log.Info("node is known", "node", n.Name, "id", id, "lease", n.Lease.String())
@@ -135,6 +140,18 @@ func (f *Fleet) watchClock() {
 			f.o.Log.Info("the clock here is the database's again")
 		}
 	}
+}
+
+// here is a job with its times as the clock here would have had them.
+func (f *Fleet) here(j job.Job) job.Job {
+	if off := f.o.Store.Clock(); off.Abs() > wrongClock {
+		for _, t := range []*time.Time{&j.CreatedAt, &j.RunAt} {
+			if !t.IsZero() {
+				*t = t.Add(off)
+			}
+		}
+	}
+	return j
 }
 
 // wrongClock is by how much a clock may differ from the database's.

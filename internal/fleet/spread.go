@@ -110,6 +110,9 @@ func (l *leader) spread(ctx context.Context, round int) {
 
 func (l *leader) spreadRule(ctx context.Context, rule Every, names []string) error {
 	now := time.Now()
+	if off := l.f.o.Store.Clock(); off.Abs() > wrongClock {
+		now = now.Add(-off)
+	}
 	key := rule
 	key.Controls = nil
 	since := now.Add(-rule.Within)

@@ -141,6 +141,13 @@ func (f *Flow) Len() int { return len(f.entries) }
 // Has reports whether a job is here.
 func (f *Flow) Has(id string) bool { return f.entries[id] != nil }
 
+// Away reports whether a job was handed out for the attempt that j waits for: j is then as it was
+// before.
+func (f *Flow) Away(j *Job) bool {
+	e := f.entries[j.ID]
+	return e != nil && e.place > inParked && e.Job.Attempt == j.Attempt && e.Job.Since == j.Since
+}
+
 // Later is how many jobs are not due.
 func (f *Flow) Later() int { return len(f.later.items) }
 

@@ -90,3 +90,23 @@ func TestFlow_ASiteWithoutRoomKeepsNobodyElseWaiting(t *testing.T) {
 		t.Errorf("after the move %v and %v", w.Job.ID, again.Job.ID)
 	}
 }
+
+func TestFlow_KnowsWhatIsAway(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	f := job.NewFlow()
+	j := job.Job{ID: "1", Rule: "r", CreatedAt: now}
+	f.Add(job.Waiting{Job: j, Lane: job.Lane{Rule: "r"}}, now)
+	if f.Away(&j) {
+		t.Error("a job that waits is away")
+	}
+	f.Next(now)
+	again := j
+	again.Attempt, again.Since = 1, 1
+	if !f.Away(&j) || f.Away(&again) {
+		t.Errorf("of a job that runs the attempt is away: %v, and one that was queued again: %v", f.Away(&j), f.Away(&again))
+	}
+	f.Done("1", nil, now)
+	if f.Away(&j) {
+		t.Error("a job that is over is away")
+	}
+}

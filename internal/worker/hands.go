@@ -171,6 +171,14 @@ func (p *Pool) Knows(id string) bool {
 	return p.flow.Has(id)
 }
 
+// Away reports whether a job is on its way to the attempt that it waits for. One that was queued again
+// since is not.
+func (p *Pool) Away(j *job.Job) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.flow.Away(j)
+}
+
 // Settled reports jobs that the store ended when it stored them.
 func (p *Pool) Settled(jobs []job.Job) {
 	for i := range jobs {

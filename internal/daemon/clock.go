@@ -1,0 +1,43 @@
+package daemon
+
+import (
+	"time"
+
+	"github.com/tenterhook/tenterhook/internal/admin"
+	"github.com/tenterhook/tenterhook/internal/job"
+)
+
+// When deliveries came, and when jobs are due, nodes write by the database's clock once their own is
+// off by more than admin.WrongClock: start_within, debounce, rate_limit and retries then count right
+// on every node. When an attempt began and ended is what the node thought.
+
+// off is by how much the clock here is wrong, 0 when it is right enough or nobody knows.
+func (w watched) off() time.Duration {
+	db, ok := w.opened.(interface{ Clock() time.Duration })
+	if !ok {
+		return 0
+	}
+	if off := db.Clock(); off.Abs() > admin.WrongClock {
+		return off
+	}
+	return 0
+}
+
+// right is a time as the database's clock would have had it.
+func (w watched) right(t time.Time) time.Time {
+	if off := w.off(); off != 0 && !t.IsZero() {
+		return t.Add(-off)
+	}
+	return t
+}
+
+// arrived sets the times of what is about to be stored right.
+func (w watched) arrived(d *job.Delivery, jobs []job.Job) {
+	if w.off() == 0 {
+		return
+	}
+	d.ReceivedAt = w.right(d.ReceivedAt)
+	for i := range jobs {
+		jobs[i].CreatedAt, jobs[i].RunAt = w.right(jobs[i].CreatedAt), w.right(jobs[i].RunAt)
+	}
+}

@@ -1,0 +1,147 @@
+package daemon_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tenterhook/tenterhook/internal/job"
+	"github.com/tenterhook/tenterhook/internal/store"
+	"github.com/tenterhook/tenterhook/internal/store/postgres/postgrestest"
+)
+
+// skewed builds the program with a clock that TEST_CLOCK_AHEAD moves, in seconds: the whole of it, by
+// another time.Now under the compiler, and without a word in the program itself.
+func skewed(t *testing.T) string {
+	t.Helper()
+	if os.Getenv("TENTERHOOK_CLOCKS") == "" {
+		t.Skip("a wrong clock takes a build of the standard library: set TENTERHOOK_CLOCKS=1")
+	}
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	must(t, err)
+	path := filepath.Join(strings.TrimSpace(string(root)), "src", "time", "time.go")
+	source := read(t, path)
+	const now = "	sec, nsec, mono := runtimeNow()\n	if mono == 0 {\n		return Time{uint64(nsec), sec + unixToInternal, Local}"
+	if strings.Count(source, now) == 0 {
+		t.Skip("time.Now of this Go is not known here")
+	}
+	source = strings.Replace(source, now, strings.Replace(now, "\n", "\n	sec += testAhead\n", 1), 1)
+	source = strings.Replace(source, "import (\n", "import (\n	\"syscall\"\n", 1) + `
+var testAhead = func() (n int64) {
+	v, _ := syscall.Getenv("TEST_CLOCK_AHEAD")
+	for _, c := range v {
+		if c != '-' {
+			n = 10*n + int64(c-'0')
+		}
+	}
+	if len(v) > 0 && v[0] == '-' {
+		return -n
+	}
+	return n
+}()
+`
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "time.go"), source)
+	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{path: filepath.Join(dir, "time.go")}})
+	must(t, err)
+	write(t, filepath.Join(dir, "overlay.json"), string(overlay))
+	program := filepath.Join(dir, "tenterhook")
+	cmd := exec.Command("go", "build", "-overlay", filepath.Join(dir, "overlay.json"), "-o", program, "../../cmd/tenterhook")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build with another clock: %v\n%s", err, out)
+	}
+	return program
+}
+
+// TestFleet_ANodeWhoseClockIsAnHourOffLosesNothing lets three nodes, two of which are an hour wrong, work
+// together, and the wrong ones lead in turn.
+func TestFleet_ANodeWhoseClockIsAnHourOffLosesNothing(t *testing.T) {
+	program := skewed(t)
+	url := postgrestest.Schema(t)
+	out := filepath.Join(shortDir(t), "out")
+	write(t, out, "")
+	begin := "run: echo \"$HOOK_JOB $HOOK_ATTEMPT\" >> \"$OUT\"\nenv: {OUT: \"" + out + "\"}\n"
+	hooks := "hooks:\n" + ruleHook("soon", begin+"start_within: 10m") + ruleHook("burst", begin+"debounce: {key: \"${{ payload.key }}\", quiet: 300ms}") +
+		ruleHook("again", "run: |\n  echo \"$HOOK_JOB $HOOK_ATTEMPT\" >> \"$OUT\"\n  [ \"$HOOK_ATTEMPT\" = 2 ]\nenv: {OUT: \""+out+"\"}\nretry: {attempts: 3, initial: 200ms, max: 1s}") +
+		ruleHook("slow", begin+"throttle: {limit: 20, per: 1s}")
+	var nodes []*fleetNode
+	for name, ahead := range map[string]string{"fast": "3600", "late": "-3600"} {
+		n := &fleetNode{t: t, name: name, dir: onPostgres(t, url, fmt.Sprintf("node: {name: %s, lease: 4s}\n%s", name, hooks))}
+		cmd := exec.Command(program, "serve", "-c", filepath.Join(n.dir, "hooks.yaml"), "--log-format", "json")
+		cmd.Env = []string{"TEST_CLOCK_AHEAD=" + ahead}
+		n.p = launchCommand(t, n.dir, cmd)
+		nodes = append(nodes, n)
+	}
+	right := labelled(t, url, "right", "", hooks)
+	var jobs []string
+	send := func(round int) {
+		t.Helper()
+		for i := range 10 {
+			for _, n := range nodes {
+				for _, kind := range []string{"soon", "burst", "again", "slow"} {
+					id := n.push("/"+kind, fmt.Sprint(n.name, round, i), fmt.Sprintf(`{"key":"%s%d"}`, n.name, i))
+					if id == "" {
+						t.Fatalf("node %s takes nothing\n%s", n.name, n.process().log.String())
+					}
+					jobs = append(jobs, id)
+				}
+			}
+			jobs = append(jobs, right.push("/soon", fmt.Sprint("r", round, i), "push", "{}").json.Jobs[0])
+		}
+	}
+	send(1)
+	for _, id := range jobs {
+		right.job(id)
+	}
+	// Whoever leads, its clock being wrong or not, is killed: another one decides.
+	nodes[0].process().kill()
+	nodes = nodes[1:]
+	send(2)
+	begun := map[string]int{}
+	for _, id := range jobs {
+		j := right.job(id)
+		if j.State != job.Succeeded && j.Hook != "burst" {
+			t.Errorf("job %+v", j)
+		}
+		if j.State == job.Expired {
+			t.Errorf("job %s of %s expired: %s", j.ID, j.Hook, j.Reason)
+		}
+	}
+	for line := range strings.Lines(read(t, out)) {
+		if begun[line]++; begun[line] > 1 {
+			t.Errorf("an attempt began twice: %s", line)
+		}
+	}
+	all, err := right.client.Nodes(t.Context())
+	must(t, err)
+	wrong := 0
+	for _, n := range all {
+		if n.ClockWrong() {
+			wrong++
+		}
+	}
+	if wrong == 0 {
+		t.Errorf("nobody says that a clock is wrong: %+v", all)
+	}
+	deliveries, _, err := right.client.Deliveries(t.Context(), store.Filter{Limit: 500})
+	must(t, err)
+	newest, oldest := deliveries[0].ReceivedAt.Time, deliveries[0].ReceivedAt.Time
+	for _, d := range deliveries {
+		if d.ReceivedAt.After(newest) {
+			newest = d.ReceivedAt.Time
+		}
+		if d.ReceivedAt.Before(oldest) {
+			oldest = d.ReceivedAt.Time
+		}
+	}
+	t.Logf("%d jobs of 3 nodes, two of them an hour wrong, one of them killed: none lost, none begun twice; received within %v", len(jobs), newest.Sub(oldest))
+	if newest.Sub(oldest) > 20*time.Minute {
+		t.Errorf("deliveries are kept with times from %v to %v", oldest, newest)
+	}
+}
