@@ -178,3 +178,15 @@ func TestHTTP_TheIdempotencyKeyIsTheRulesWhenItHasOne(t *testing.T) {
 		}
 	}
 }
+
+func TestDescribe_HidesHeadersThatCarryACredential(t *testing.T) {
+	a := compiled(t, `http: {url: "http://127.0.0.1:9/", headers: {Authorization: "Bearer hunter2", Private-Token: hunter2, X-Trace: seen}}`)
+	p := prepared(t, a, facts(t))
+	shown, err := json.Marshal(p.Describe())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := string(shown); strings.Contains(s, "hunter2") || !strings.Contains(s, `"X-Trace":"seen"`) {
+		t.Errorf("shown: %s", s)
+	}
+}
