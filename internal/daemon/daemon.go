@@ -406,7 +406,7 @@ func (d *Daemon) serve(ctx context.Context, cancel context.CancelCauseFunc, back
 		return deliveries.Serve(bound)
 	})
 	s.start(&s.running, cancel, "admin", func() error { return adminServer.Serve(d.adminSide) })
-	d.serveRelay(s, cancel)
+	d.serveRelay(s, tlsConfig, cancel)
 	return s, nil
 }
 

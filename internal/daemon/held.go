@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -136,22 +137,22 @@ func (d *Daemon) openRelay(ctx context.Context) (err error) {
 }
 
 // serveRelay starts the listener of takers, with the certificate of the deliveries' one.
-func (d *Daemon) serveRelay(s *servers, cancel context.CancelCauseFunc) {
+func (d *Daemon) serveRelay(s *servers, certified *tls.Config, cancel context.CancelCauseFunc) {
 	if d.relaySide == nil {
 		return
 	}
 	s.relay = ingress.NewServer(d.holder, slog.NewLogLogger(d.log.Handler(), slog.LevelDebug))
-	if tls := s.deliveries.TLSConfig; tls != nil {
-		s.relay.TLSConfig = tls.Clone()
+	if certified != nil {
+		s.relay.TLSConfig = certified.Clone()
 	}
 	bound := ingress.Bound(d.relaySide, d.options.Limits, nil)
 	s.start(&s.running, cancel, "relay", func() error {
-		if s.relay.TLSConfig != nil {
+		if certified != nil { // not the server's own, which net/http sets without being asked
 			return s.relay.ServeTLS(bound, "", "")
 		}
 		return s.relay.Serve(bound)
 	})
-	d.log.Info("held deliveries can be taken", "relay", d.relaySide.Addr().String(), "tls", s.relay.TLSConfig != nil)
+	d.log.Info("held deliveries can be taken", "relay", d.relaySide.Addr().String(), "tls", certified != nil)
 }
 
 // RelayAddr is where takers reach the daemon; "" when they cannot.
