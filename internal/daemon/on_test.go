@@ -84,7 +84,7 @@ func TestOn_EveryNodeWithTheLabelRunsAJobAndSoDoesOneThatComesLate(t *testing.T)
 			t.Errorf("once holds for each node, and job %+v", j)
 		}
 	}
-	replayed, err := c.client.Replay(t.Context(), sent.json.Delivery, admin.ReplayAll)
+	replayed, err := a.client.Replay(t.Context(), sent.json.Delivery, admin.ReplayAll)
 	if err != nil || len(replayed) != 3 {
 		t.Errorf("a replay makes %v: %v", replayed, err)
 	}
