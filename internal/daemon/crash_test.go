@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -43,7 +44,19 @@ func compile(tags string) (string, error) {
 	return path, nil
 }
 
+// waiting is how many tests run at once unless -parallel says otherwise: most of them wait, for processes
+// and for time to pass, which needs no processor.
+const waiting = "6"
+
 func TestMain(m *testing.M) {
+	flag.Parse()
+	said := false
+	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "test.parallel" })
+	if !said {
+		if err := flag.Set("test.parallel", waiting); err != nil {
+			panic(err)
+		}
+	}
 	code := m.Run()
 	postgrestest.Stop()
 	if dir, err := built(); err == nil {
