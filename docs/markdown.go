@@ -59,7 +59,7 @@ func (w *writer) blocks(lines []string, tight bool) {
 }
 
 func (w *writer) code(lines []string, i int) int {
-	w.out.WriteString("<pre><code")
+	w.out.WriteString(`<pre tabindex="0"><code`) // what may be scrolled has to be within reach of the keyboard
 	if language, _, _ := strings.Cut(strings.TrimSpace(strings.TrimPrefix(lines[i], "```")), " "); language != "" {
 		w.out.WriteString(` class="language-` + escape(language) + `"`)
 	}
