@@ -14,6 +14,10 @@ import (
 // lookEvery is how often a running job's output is looked at for a stream.
 const lookEvery = 200 * time.Millisecond
 
+// askEvery is after how many looks the store is asked without a reason: of what happens on another
+// node not everything is told.
+const askEvery = 10
+
 // OutputChunk is a piece of what an attempt wrote, in the order it wrote it.
 type OutputChunk struct {
 	Attempt int    `json:"attempt"`
@@ -39,7 +43,7 @@ func (a *api) jobStream(s *stream, r *http.Request, _ url.Values) error {
 	if err := s.begin(); err != nil {
 		return err
 	}
-	changed := true
+	changed, looks := true, 0
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
 	for {
@@ -54,8 +58,9 @@ func (a *api) jobStream(s *stream, r *http.Request, _ url.Values) error {
 		case <-reader.wake:
 			changed = concerns(reader, id)
 		case <-look.C:
+			looks++
+			changed = looks%askEvery == 0
 		case <-s.beat.C:
-			changed = true // a change that was missed is seen now
 			if err := s.comment(); err != nil {
 				return err
 			}
