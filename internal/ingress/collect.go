@@ -27,26 +27,44 @@ func (h *Handler) Collect(ctx context.Context, hk *hook.Hook, origin, path strin
 		Method: http.MethodPost, Path: path, Header: header, IP: netip.IPv4Unspecified(), Params: params, Body: body,
 		ReceivedAt: time.Now().UTC().Truncate(time.Millisecond), Format: hk.Format,
 	}
-	d := &job.Delivery{
-		ID: job.NewID(), ReceivedAt: req.ReceivedAt, Origin: origin, Method: req.Method, Path: req.Path,
-		Query: req.RawQuery, IP: req.IP.String(), Header: req.Header, Withheld: withheld, Params: req.Params,
-		Body: req.Body, Size: len(req.Body), Secret: -1, Config: hk.Config,
-	}
-	jobs, no := h.plan(hk, req, d)
+	receipt, no, err := h.keep(ctx, hk, req, handed{origin: origin, secret: -1, withheld: withheld, told: "delivery caught up"})
 	if no != nil {
 		return store.Receipt{}, errors.New(no.reason)
 	}
+	return receipt, err
+}
+
+// handed is what is known of a request that nobody waits for an answer to.
+type handed struct {
+	origin   string
+	secret   int
+	withheld []string
+	told     string // to the operator, once it is stored
+}
+
+// keep decides on such a request and stores it. What hands it on may hand on the same twice, so that
+// one that is there already starts nothing again, whatever on_duplicate says.
+func (h *Handler) keep(ctx context.Context, hk *hook.Hook, req *request.Request, from handed) (store.Receipt, *refusal, error) {
+	d := &job.Delivery{
+		ID: job.NewID(), ReceivedAt: req.ReceivedAt, Origin: from.origin, Method: req.Method, Path: req.Path,
+		Query: req.RawQuery, IP: req.IP.String(), Header: req.Header, Withheld: from.withheld, Params: req.Params,
+		Body: req.Body, Size: len(req.Body), Secret: from.secret, Config: hk.Config,
+	}
+	jobs, no := h.plan(hk, req, d)
+	if no != nil {
+		return store.Receipt{}, no, nil
+	}
 	d.OnDuplicate = job.Skip
 	if len(jobs) > 0 && h.Full() {
-		return store.Receipt{}, ErrFull
+		return store.Receipt{}, nil, ErrFull
 	}
 	began := time.Now()
 	receipt, err := h.Store.Accept(ctx, d, jobs)
 	if err != nil || receipt.Duplicate {
-		return receipt, err
+		return receipt, nil, err
 	}
 	h.Observe.Collected(hk.Name, d.Outcome)
-	h.Log.Info("delivery caught up", "hook", hk.Name, "delivery", receipt.Delivery, "event", d.Event, "jobs", len(receipt.Jobs))
+	h.Log.Info(from.told, "hook", hk.Name, "delivery", receipt.Delivery, "event", d.Event, "jobs", len(receipt.Jobs))
 	h.trace(hk, d, receipt, d.Outcome, 0, began)
-	return receipt, nil
+	return receipt, nil, nil
 }

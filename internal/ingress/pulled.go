@@ -81,28 +81,11 @@ func (h *Handler) pulled(ctx context.Context, hk *hook.Hook, p Pulled) (store.Re
 	if confirmed, err := hk.Confirm(ctx, req); confirmed || err != nil {
 		return store.Receipt{}, err
 	}
-	d := &job.Delivery{
-		ID: job.NewID(), ReceivedAt: req.ReceivedAt, Origin: job.OriginPull, Method: req.Method, Path: req.Path,
-		Query: req.RawQuery, IP: req.IP.String(), Header: req.Header, Withheld: withheld, Params: req.Params,
-		Body: req.Body, Size: len(req.Body), Secret: secret, Config: hk.Config,
-	}
-	jobs, no := h.plan(hk, req, d)
+	receipt, no, err := h.keep(ctx, hk, req, handed{origin: job.OriginPull, secret: secret, withheld: withheld, told: "delivery pulled"})
 	if no != nil {
 		return h.refusePulled(hk, req, *no)
 	}
-	d.OnDuplicate = job.Skip
-	if len(jobs) > 0 && h.Full() {
-		return store.Receipt{}, ErrFull
-	}
-	began := time.Now()
-	receipt, err := h.Store.Accept(ctx, d, jobs)
-	if err != nil || receipt.Duplicate {
-		return receipt, err
-	}
-	h.Observe.Collected(hk.Name, d.Outcome)
-	h.Log.Info("delivery pulled", "hook", hk.Name, "delivery", receipt.Delivery, "event", d.Event, "jobs", len(receipt.Jobs))
-	h.trace(hk, d, receipt, d.Outcome, 0, began)
-	return receipt, nil
+	return receipt, err
 }
 
 // admitPulled finds what the request is, and whether it is genuine.
