@@ -163,7 +163,7 @@ func (d *Daemon) RelayAddr() string {
 	return d.relaySide.Addr().String()
 }
 
-// countHeld counts what is held anew, and says when deliveries went without being taken, until ctx ends.
+// countHeld counts what is held anew until ctx ends.
 func (d *Daemon) countHeld(ctx context.Context) {
 	tick := time.NewTicker(countHeldEvery)
 	defer tick.Stop()

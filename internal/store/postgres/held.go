@@ -55,7 +55,8 @@ func (s *Store) TakeHeld(ctx context.Context, t job.Taking) ([]job.Delivery, err
 	return out, nil
 }
 
-// readyHeld finds what nobody has.
+// readyHeld finds what nobody has. That it is not acknowledged follows from its state, and is said for
+// the sake of the index on what is still open.
 func (r *reads) readyHeld(ctx context.Context, t job.Taking) (seqs []int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
