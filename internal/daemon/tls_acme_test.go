@@ -149,7 +149,9 @@ func TestACME_AnswersChallengesOverHTTPAndNothingElseThere(t *testing.T) {
 	must(t, closed.Close())
 	a := newPebble(t, dir, httpPort, tlsPort)
 	must(t, h.Close())
-	startCertified(t, dir, a, l, fmt.Sprintf(", http: '127.0.0.1:%d'", httpPort))
+	r := startCertified(t, dir, a, l, fmt.Sprintf(", http: '127.0.0.1:%d'", httpPort))
+	// It is asked for at the start, and may take longer than a handshake waits.
+	r.eventually("the certificate", func() bool { return strings.Contains(r.log.String(), "certificate ready") })
 	if _, err := certificateOf(t, l.Addr().String(), certified, a.issuer); err != nil {
 		t.Fatal(err)
 	}
