@@ -51,24 +51,22 @@ const (
 // runCatchups catches the hooks up that say so: at the start, and then every so often.
 func (d *Daemon) runCatchups(ctx context.Context) {
 	d.catchups.next = map[string]round{}
-	tick := time.NewTicker(catchupLook)
-	defer tick.Stop()
-	for {
-		for _, h := range d.hooks().Hooks() {
-			if !d.pool.Leads() {
-				clear(d.catchups.next) // the node that leads does it for all; who leads next begins as at a start
-				break
-			}
-			if h.Catchup == nil || !h.Enabled || time.Now().Before(d.catchups.next[h.Name].at) {
-				continue
-			}
-			d.catchups.next[h.Name] = d.catchupRound(ctx, h, d.catchups.next[h.Name].since)
-		}
-		select {
-		case <-ctx.Done():
+	look := func() { d.catchupDue(ctx) }
+	look()
+	every(ctx, catchupLook, nil, look)
+}
+
+// catchupDue catches the hooks up whose turn it is.
+func (d *Daemon) catchupDue(ctx context.Context) {
+	for _, h := range d.hooks().Hooks() {
+		if !d.pool.Leads() {
+			clear(d.catchups.next) // the node that leads does it for all; who leads next begins as at a start
 			return
-		case <-tick.C:
 		}
+		if h.Catchup == nil || !h.Enabled || time.Now().Before(d.catchups.next[h.Name].at) {
+			continue
+		}
+		d.catchups.next[h.Name] = d.catchupRound(ctx, h, d.catchups.next[h.Name].since)
 	}
 }
 

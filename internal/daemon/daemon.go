@@ -2,15 +2,11 @@ package daemon
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -18,7 +14,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/tenterhook/tenterhook/internal/action"
 	"github.com/tenterhook/tenterhook/internal/admin"
 	"github.com/tenterhook/tenterhook/internal/config"
 	"github.com/tenterhook/tenterhook/internal/crashpoint"
@@ -27,10 +22,8 @@ import (
 	"github.com/tenterhook/tenterhook/internal/launch"
 	"github.com/tenterhook/tenterhook/internal/relay"
 	"github.com/tenterhook/tenterhook/internal/store"
-	"github.com/tenterhook/tenterhook/internal/store/postgres"
 	"github.com/tenterhook/tenterhook/internal/tracing"
 	"github.com/tenterhook/tenterhook/internal/ui"
-	"github.com/tenterhook/tenterhook/internal/worker"
 )
 
 // Options are what a Daemon is started with.
@@ -101,192 +94,14 @@ type stop struct {
 // run left. It returns a *config.Diagnostics as its error when the configuration has problems.
 // Whatever it had opened is closed when it fails.
 func New(ctx context.Context, o Options) (*Daemon, error) {
-	d := &Daemon{options: o, log: o.Log, started: time.Now(), feed: admin.NewFeed(), reloads: make(chan reloadRequest, 1), pushed: make(chan struct{}, 1), catchups: catchups{asking: make(chan struct{}, 1)}, searches: make(chan struct{}, mostSearches)}
+	d := &Daemon{
+		options: o, log: o.Log, started: time.Now(), feed: admin.NewFeed(), reloads: make(chan reloadRequest, 1), pushed: make(chan struct{}, 1),
+		catchups: catchups{asking: make(chan struct{}, 1)}, searches: make(chan struct{}, mostSearches),
+	}
 	if err := d.setup(ctx); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
 	return d, nil
-}
-
-// setup is one straight line in dependency order: nearly every step needs what the steps before
-// it made, and what was opened is closed by the stack, even half-way.
-func (d *Daemon) setup(ctx context.Context) error {
-	launch.OwnFiles()
-	if err := launch.Adopt(); err != nil {
-		d.log.Debug("left-over processes are not adopted", "error", err)
-	}
-	for _, l := range d.options.Sockets {
-		d.onStop("socket", ignoreClosed(l.Close))
-	}
-	if len(d.options.Sockets) > 0 {
-		d.exposed = !isLocal(d.options.Sockets[0].Addr().String()) && d.options.Sockets[0].Addr().Network() != "unix"
-	}
-	groups, why := launch.Take() // before the load, which asks what limits can be held
-	conf, diagnostics, broken := d.loadFirst()
-	if diagnostics.Err() != nil {
-		return diagnostics
-	}
-	d.config.Store(conf)
-	d.booted = conf.Settings
-	d.reloaded.Store(firstState(d.started, conf, diagnostics, broken))
-	d.metrics = newMetrics(d)
-	d.metrics.reload(broken == nil)
-	d.metrics.know(conf.Hooks.Hooks())
-	d.trace = d.openTracer(ctx)
-	if err := d.openStore(ctx); err != nil {
-		return err
-	}
-	if err := d.loadStored(ctx); err != nil {
-		return err
-	}
-	var err error
-	if d.heard, err = openListened(ctx, d.store, d.log); err != nil {
-		return err
-	}
-	if d.silence, err = openSilence(ctx, watched{opened: d.store, feed: d.feed}, d.hooks, d.heard.Gaps, d.log); err != nil {
-		return err
-	}
-	d.silence.trace = d.trace
-	d.pulls, err = openPulls(ctx, &pulls{store: d.store, hooks: d.hooks, take: d.takePulled, leads: d.pool.Leads, log: d.log})
-	if err != nil {
-		return err
-	}
-	d.metrics.registry.MustRegister(d.heard, d.silence, d.pulls)
-	if err := d.restoreRejects(ctx); err != nil {
-		return err
-	}
-	if err := d.readReplays(ctx); err != nil {
-		return err
-	}
-	if err := d.listen(); err != nil {
-		return err
-	}
-	if err := d.openRelay(ctx); err != nil {
-		return err
-	}
-	d.ingress = ingress.New(ingress.Options{
-		Hooks: d.hooks, Store: watched{d.store, d.feed, d.silence, d.holder}, HoldFull: d.holder.Full, Rejects: d.rejects, Await: awaiter{d.pool}, Full: d.pool.Full, Spread: d.pool.Spread,
-		Proxies: d.booted.Server.Proxies, Log: d.log, Observe: d.metrics, Trace: d.trace, Panicked: d.metrics.panicked("delivery"),
-	})
-	if err := d.readPauses(ctx); err != nil {
-		return err
-	}
-	if groups != nil {
-		d.log.Info("runs have control groups", "processes_ended", groups.Sweep(surviving(d.booted.Files+".survive")))
-	} else {
-		d.log.Debug("runs have no control groups", "reason", why)
-	}
-	report, err := d.pool.Recover(ctx)
-	if err != nil {
-		return fmt.Errorf("take up the jobs of the run before: %w", err)
-	}
-	d.log.Info("jobs taken up", "waiting", report.Waiting, "interrupted", report.Interrupted, "rerun", report.Requeued, "survived", report.Survived, "processes_ended", report.Swept)
-	return nil
-}
-
-// openStore opens the store and the pool, which the store's writer tells of what it committed.
-func (d *Daemon) openStore(ctx context.Context) error {
-	s, err := openStore(ctx, d.booted, d.told, d.log)
-	if err != nil {
-		return err
-	}
-	d.store = s
-	d.onStop("store", s.Close)
-	d.runTracer(s)
-	runDir, err := runFolder(d.booted.Files)
-	if err != nil {
-		return err
-	}
-	action.ClearShared(d.booted.Files)
-	d.onStop("run directories", func() error { return os.RemoveAll(runDir) })
-	o := worker.Options{
-		Workers: d.booted.Workers, Store: watched{opened: s, feed: d.feed}, Rules: d.rules, Log: d.log, Node: d.booted.Node.Name,
-		Dirs:    action.Dirs{Run: runDir, Survive: d.booted.Files + ".survive", Log: d.logDir()},
-		Observe: d.metrics, Trace: d.trace, Panicked: d.metrics.panicked("job"), Sweep: action.Sweep,
-	}
-	if db, ok := s.(*postgres.Store); ok {
-		d.pool = d.newFleet(db, o)
-	} else {
-		d.pool = alone{worker.New(o), o.Node}
-	}
-	return nil
-}
-
-// runFolder makes the folder where running attempts have their files: in memory where the machine
-// has room for that, since nobody needs them after a crash, else beside the store.
-func runFolder(store string) (string, error) {
-	sum := sha256.Sum256([]byte(store))
-	prefix := "tenterhook-" + hex.EncodeToString(sum[:8]) + "-"
-	for _, dir := range []string{os.Getenv("RUNTIME_DIRECTORY"), "/run", "/dev/shm"} {
-		if dir == "" || !roomyMemory(dir) {
-			continue
-		}
-		left, _ := filepath.Glob(filepath.Join(dir, prefix+"*")) // the pattern is a good one
-		for _, old := range left {
-			_ = os.RemoveAll(old) // what a crashed run left; another user's stays
-		}
-		if made, err := os.MkdirTemp(dir, prefix); err == nil {
-			return made, nil
-		}
-	}
-	return store + ".runs", freshDir(store + ".runs")
-}
-
-// surviving names the runs that are to live on, as their control groups are named.
-func surviving(dir string) (names []string) {
-	all, _ := action.Survivors(dir) // Recover reports what goes wrong with it
-	for _, s := range all {
-		names = append(names, fmt.Sprintf("%s-%d", s.Job, s.Attempt))
-	}
-	return names
-}
-
-// freshDir makes an empty private directory: what a crashed run left in it goes.
-func freshDir(path string) error {
-	if err := os.RemoveAll(path); err != nil {
-		return fmt.Errorf("clear %q: %w", path, err)
-	}
-	if err := os.MkdirAll(path, 0o700); err != nil {
-		return fmt.Errorf("make the directory for running jobs: %w", err)
-	}
-	return nil
-}
-
-func (d *Daemon) listen() error {
-	if err := d.openChallenges(); err != nil {
-		return err
-	}
-	sockets := d.options.Sockets
-	if len(sockets) > 0 {
-		d.deliveries = sockets[0]
-	} else {
-		l, err := admin.Open(d.booted.Server.Listen) // ingress.Bound bounds it
-		if err != nil {
-			return fmt.Errorf("listen for deliveries: %w", err)
-		}
-		d.deliveries = l
-		d.onStop("deliveries listener", ignoreClosed(l.Close))
-	}
-	if len(sockets) > 1 {
-		d.adminSide = sockets[1]
-		return nil
-	}
-	l, err := admin.Listen(d.booted.Admin.Listen)
-	if err != nil {
-		return fmt.Errorf("listen for the admin side: %w", err)
-	}
-	d.adminSide = l
-	d.onStop("admin listener", ignoreClosed(l.Close))
-	return nil
-}
-
-func ignoreClosed(f func() error) func() error {
-	return func() error {
-		if err := f(); err != nil && !errors.Is(err, net.ErrClosed) {
-			return err
-		}
-		return nil
-	}
 }
 
 func (d *Daemon) onStop(name string, run func() error) { d.stops = append(d.stops, stop{name, run}) }
@@ -496,79 +311,5 @@ func (d *Daemon) watchStore(ctx context.Context, cancel context.CancelCauseFunc)
 		cancel(fmt.Errorf("store is broken, restart to recover: %w", err))
 	case err := <-d.pool.Broken():
 		cancel(err)
-	}
-}
-
-func (d *Daemon) watchFiles(ctx context.Context) {
-	w := &watcher{
-		paths: func() []string {
-			return append(slices.Clone(d.config.Load().File.Watch), absolute(d.options.Config.Path))
-		},
-		notify: func() { d.poke(triggerWatch) },
-		log:    d.log,
-	}
-	w.run(ctx)
-}
-
-func absolute(path string) string {
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return path
-	}
-	return abs
-}
-
-// pruneEvery is the pause between rounds of retention; within a round slices follow each other
-// with pruneBreath between them, so that accepts are never behind more than one slice.
-const (
-	pruneEvery  = time.Minute
-	pruneBreath = 20 * time.Millisecond
-)
-
-// mostLogs is how many bytes the whole outputs of all jobs take together.
-const mostLogs = 1 << 30
-
-// logDir is where commands with limits.log have their whole output.
-func (d *Daemon) logDir() string { return d.booted.Files + ".logs" }
-
-// pruneLogs removes logs of jobs that are not kept any more, and the oldest beyond mostLogs.
-func (d *Daemon) pruneLogs(ctx context.Context) {
-	_, err := action.PruneLogs(d.logDir(), func(id string) (bool, error) {
-		_, err := d.store.Job(ctx, id)
-		if errors.Is(err, store.ErrNotFound) {
-			return false, nil
-		}
-		return true, err
-	}, mostLogs)
-	if err != nil && ctx.Err() == nil {
-		d.log.Warn("retention of logs", "error", err)
-	}
-}
-
-// prune applies retention in small slices until ctx ends.
-func (d *Daemon) prune(ctx context.Context) {
-	pause := pruneBreath
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(pause):
-		}
-		if !d.pool.Leads() {
-			pause = pruneEvery // one node does it for all
-			d.pruneLogs(ctx)
-			continue
-		}
-		more, err := d.store.Prune(ctx, d.booted.Retention, time.Now())
-		if err != nil && ctx.Err() == nil {
-			d.log.Warn("retention", "error", err)
-		}
-		if !more {
-			d.pruneLogs(ctx)
-		}
-		pause = pruneEvery
-		if more && err == nil {
-			pause = pruneBreath
-		}
 	}
 }

@@ -165,18 +165,11 @@ func (d *Daemon) RelayAddr() string {
 
 // countHeld counts what is held anew until ctx ends.
 func (d *Daemon) countHeld(ctx context.Context) {
-	tick := time.NewTicker(countHeldEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			if err := d.holder.Count(ctx); err != nil && ctx.Err() == nil {
-				d.log.Warn("held deliveries not counted", "error", err)
-			}
+	every(ctx, countHeldEvery, nil, func() {
+		if err := d.holder.Count(ctx); err != nil && ctx.Err() == nil {
+			d.log.Warn("held deliveries not counted", "error", err)
 		}
-	}
+	})
 }
 
 const countHeldEvery = 10 * time.Second

@@ -56,17 +56,9 @@ func (l *listened) begin(ctx context.Context) job.Listened { return l.once(ctx, 
 // beat writes down until ctx ends that deliveries are taken, and once more then. The span is what
 // begin returned.
 func (l *listened) beat(ctx context.Context, span job.Listened) {
-	tick := time.NewTicker(job.HeartbeatEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			l.once(ctx, span)
-			return
-		case <-tick.C:
-			span = l.once(ctx, span)
-		}
-	}
+	once := func() { span = l.once(ctx, span) }
+	every(ctx, job.HeartbeatEvery, nil, once)
+	once()
 }
 
 // once is one heartbeat: it lengthens the span, or begins another when there is none or it has

@@ -77,18 +77,10 @@ func (p *pulls) changed() {
 
 // run runs what the configuration says until ctx ends, and waits for what it started.
 func (p *pulls) run(ctx context.Context) {
-	tick := time.NewTicker(pullLook)
-	defer tick.Stop()
-	for {
-		p.reconcile(ctx)
-		select {
-		case <-ctx.Done():
-			p.stopAll(func(string, *puller) bool { return true })
-			return
-		case <-tick.C:
-		case <-p.wake:
-		}
-	}
+	look := func() { p.reconcile(ctx) }
+	look()
+	every(ctx, pullLook, p.wake, look)
+	p.stopAll(func(string, *puller) bool { return true })
 }
 
 // reconcile stops what is not wanted any more, or is another now, waits for that, and starts what is

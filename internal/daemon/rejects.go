@@ -35,18 +35,11 @@ func (d *Daemon) restoreRejects(ctx context.Context) error {
 
 // writeRejects writes refused requests down until ctx ends.
 func (d *Daemon) writeRejects(ctx context.Context) {
-	tick := time.NewTicker(rejectsEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	every(ctx, rejectsEvery, nil, func() {
 		if err := d.keepRejects(ctx); err != nil && ctx.Err() == nil {
 			d.log.Warn("refused requests are listed and not written down", "error", err)
 		}
-	}
+	})
 }
 
 func (d *Daemon) keepRejects(ctx context.Context) error {

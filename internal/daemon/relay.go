@@ -19,18 +19,11 @@ func (d *Daemon) relay(ctx context.Context) {
 	if nodes == nil {
 		return
 	}
-	look := time.NewTicker(relayLook)
-	defer look.Stop()
-	for {
-		select {
-		case <-look.C:
-		case <-ctx.Done():
-			return
-		}
+	every(ctx, relayLook, nil, func() {
 		if nodes.Heard() {
 			d.relayWhileHeard(ctx, nodes)
 		}
-	}
+	})
 }
 
 func (d *Daemon) relayWhileHeard(ctx context.Context, nodes *fleet.Fleet) {
@@ -39,15 +32,11 @@ func (d *Daemon) relayWhileHeard(ctx context.Context, nodes *fleet.Fleet) {
 	defer watcher.Wait()
 	defer cancel()
 	watcher.Go(func() {
-		look := time.NewTicker(relayLook)
-		defer look.Stop()
-		for ctx.Err() == nil && nodes.Heard() {
-			select {
-			case <-look.C:
-			case <-ctx.Done():
+		every(ctx, relayLook, nil, func() {
+			if !nodes.Heard() {
+				cancel()
 			}
-		}
-		cancel()
+		})
 	})
 	err := d.feed.Follow(ctx, func(all []admin.Relayed) error {
 		happened := make([]postgres.Happened, len(all))

@@ -34,17 +34,12 @@ const (
 // that nothing of it is lost, and no job waits for it. Each look takes what a job is then: of one that
 // has ended no sender hears any more that it waits.
 func (d *Daemon) runReports(ctx context.Context) {
-	tick := time.NewTicker(reportLook)
-	defer tick.Stop()
-	for {
+	look := func() {
 		for d.reporting() && d.pool.Leads() && ctx.Err() == nil && d.reportDue(ctx) {
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
 	}
+	look()
+	every(ctx, reportLook, nil, look)
 }
 
 // reporting says whether any rule reports.

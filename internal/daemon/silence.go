@@ -106,20 +106,12 @@ func (w *silence) came(hook string, at time.Time) {
 
 // watch looks for what is overdue until ctx ends.
 func (w *silence) watch(ctx context.Context) {
-	tick := time.NewTicker(silenceEvery)
-	defer tick.Stop()
-	for {
-		w.check(ctx, time.Now().Round(0).Truncate(time.Microsecond))
-		select {
-		case <-ctx.Done():
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), heartbeatTime)
-			defer cancel()
-			w.writeDown(ctx)
-			return
-		case <-tick.C:
-		case <-w.wake:
-		}
-	}
+	look := func() { w.check(ctx, time.Now().Round(0).Truncate(time.Microsecond)) }
+	look()
+	every(ctx, silenceEvery, w.wake, look)
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), heartbeatTime)
+	defer cancel()
+	w.writeDown(last)
 }
 
 // check looks at every hook once. What fails is tried again at the next look.

@@ -117,20 +117,12 @@ func (d *Daemon) watchStored(ctx context.Context) {
 	if !ok || !d.config.Load().FromStore {
 		return
 	}
-	look := time.NewTicker(configLook)
-	defer look.Stop()
-	for {
-		select {
-		case <-look.C:
-		case <-d.pushed:
-		case <-ctx.Done():
-			return
-		}
+	every(ctx, configLook, d.pushed, func() {
 		n, err := db.NewestConfiguration(ctx)
 		if err == nil && n != d.version.Load() {
 			d.poke(triggerStore)
 		}
-	}
+	})
 }
 
 // configPushed is told that somebody pushed a configuration on another node.

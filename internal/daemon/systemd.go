@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
 	systemd "github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sys/unix"
@@ -43,23 +42,15 @@ func (d *Daemon) watchdog(ctx context.Context) {
 	if err != nil || interval == 0 {
 		return
 	}
-	tick := time.NewTicker(interval / 3)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	every(ctx, interval/3, nil, func() {
 		check, cancel := context.WithTimeout(ctx, interval/3)
-		err := d.store.Ready(check)
-		cancel()
-		if err == nil {
-			d.systemd.send(systemd.SdNotifyWatchdog)
-		} else {
+		defer cancel()
+		if err := d.store.Ready(check); err != nil {
 			d.log.Error("not ready, the watchdog is not fed", "error", err)
+			return
 		}
-	}
+		d.systemd.send(systemd.SdNotifyWatchdog)
+	})
 }
 
 // watchSignals reloads on SIGHUP.

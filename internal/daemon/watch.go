@@ -23,6 +23,18 @@ const (
 	look   = 30 * time.Second
 )
 
+// watchFiles asks for a reload when files may have changed, until ctx ends.
+func (d *Daemon) watchFiles(ctx context.Context) {
+	w := &watcher{
+		paths: func() []string {
+			return append(slices.Clone(d.config.Load().File.Watch), absolute(d.options.Config.Path))
+		},
+		notify: func() { d.poke(triggerWatch) },
+		log:    d.log,
+	}
+	w.run(ctx)
+}
+
 // watcher says when files may have changed. It watches folders, not files, because a save by
 // rename, a checkout and a symlink swap replace the file and leave a watch on the old one.
 type watcher struct {
@@ -144,4 +156,12 @@ func addSteps(steps map[string]bool, path string, links int) {
 		}
 		addSteps(steps, filepath.Join(target, strings.TrimPrefix(path, at)), links-1)
 	}
+}
+
+func absolute(path string) string {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return path
+	}
+	return abs
 }

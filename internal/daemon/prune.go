@@ -1,0 +1,62 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/tenterhook/tenterhook/internal/action"
+	"github.com/tenterhook/tenterhook/internal/store"
+)
+
+// pruneEvery is the pause between rounds of retention; within a round slices follow each other
+// with pruneBreath between them, so that accepts are never behind more than one slice.
+const (
+	pruneEvery  = time.Minute
+	pruneBreath = 20 * time.Millisecond
+)
+
+// mostLogs is how many bytes the whole outputs of all jobs take together.
+const mostLogs = 1 << 30
+
+// pruneLogs removes logs of jobs that are not kept any more, and the oldest beyond mostLogs.
+func (d *Daemon) pruneLogs(ctx context.Context) {
+	_, err := action.PruneLogs(d.logDir(), func(id string) (bool, error) {
+		_, err := d.store.Job(ctx, id)
+		if errors.Is(err, store.ErrNotFound) {
+			return false, nil
+		}
+		return true, err
+	}, mostLogs)
+	if err != nil && ctx.Err() == nil {
+		d.log.Warn("retention of logs", "error", err)
+	}
+}
+
+// prune applies retention in small slices until ctx ends.
+func (d *Daemon) prune(ctx context.Context) {
+	pause := pruneBreath
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		if !d.pool.Leads() {
+			pause = pruneEvery // one node does it for all
+			d.pruneLogs(ctx)
+			continue
+		}
+		more, err := d.store.Prune(ctx, d.booted.Retention, time.Now())
+		if err != nil && ctx.Err() == nil {
+			d.log.Warn("retention", "error", err)
+		}
+		if !more {
+			d.pruneLogs(ctx)
+		}
+		pause = pruneEvery
+		if more && err == nil {
+			pause = pruneBreath
+		}
+	}
+}
