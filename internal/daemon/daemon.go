@@ -204,7 +204,7 @@ func (d *Daemon) serve(ctx context.Context, cancel context.CancelCauseFunc, back
 	if err != nil {
 		return &servers{}, err
 	}
-	deliveries.TLSConfig = tlsConfig
+	deliveries.TLSConfig = tlsConfig.Clone() // net/http extends it while it serves, and the relay's is another
 	adminServer := admin.NewServer(admin.Handler(backend{d}, admin.Options{
 		Listen: d.AdminAddr().String(), Token: d.booted.Admin.Token.Reveal(), Tokens: d.booted.Admin.Tokens, Hosts: d.booted.Admin.Hosts,
 		Metrics: d.metrics.handler(), Feed: d.feed, Log: d.log, Panicked: d.metrics.panicked("api"),

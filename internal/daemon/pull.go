@@ -122,11 +122,11 @@ func (p *pulls) start(ctx context.Context, name string, h *hook.Hook) {
 func (p *pulls) open(ctx context.Context, name string, h *hook.Hook) pull.Source {
 	log := p.log.With("hook", name, "source", h.Pull.Kind)
 	if h.Pull.Kind == hook.PullTenterhook {
-		return pull.NewRelay(pull.RelayOptions{URL: h.Pull.URL, Token: h.Pull.Token(), Hook: h.Pull.Hook, Log: log})
+		return pull.NewRelay(pull.RelayOptions{URL: h.Pull.URL, Token: h.Pull.Token(), Hook: h.Pull.Hook, Roots: h.Pull.Roots, Log: log})
 	}
 	of := h.Pull.Source()
 	o := pull.ChannelOptions{
-		URL: h.Pull.URL, Gosmee: h.Pull.Kind == hook.PullGosmee, MaxBody: h.MaxBody, Log: log,
+		URL: h.Pull.URL, Gosmee: h.Pull.Kind == hook.PullGosmee, MaxBody: h.MaxBody, Roots: h.Pull.Roots, Log: log,
 		Reached: func(place string) { p.reached(ctx, job.Position{Hook: name, Source: of, Place: place}) },
 	}
 	if at := p.positions[name]; at.Source == of {

@@ -2,7 +2,9 @@ package hook
 
 import (
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/hex"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -17,6 +19,9 @@ type Pull struct {
 	URL     string // "" for poll
 	Hook    string // the hook's name at another Tenterhook
 	Address string // where the sender sends to, "" where nobody said
+
+	// Roots sign the source's certificate, nil for those whom the machine believes.
+	Roots *x509.CertPool
 
 	token config.Secret
 }
@@ -39,9 +44,10 @@ func (p *Pull) Source() string {
 	return p.Kind + ":" + hex.EncodeToString(sum[:8])
 }
 
-// Same reports whether two are the same source, asked for with the same token.
+// Same reports whether two are the same source, asked for with the same token and believed for the
+// same authority's sake.
 func (p *Pull) Same(q *Pull) bool {
-	return p.Kind == q.Kind && p.URL == q.URL && p.Hook == q.Hook && p.Token() == q.Token()
+	return p.Kind == q.Kind && p.URL == q.URL && p.Hook == q.Hook && p.Token() == q.Token() && p.Roots.Equal(q.Roots)
 }
 
 type pullSpec struct {
@@ -50,6 +56,7 @@ type pullSpec struct {
 	Tenterhook config.Text    `yaml:"tenterhook" doc:"The relay listener of another Tenterhook, whose hook has hold: https://hooks.example.com:9443."`
 	Token      config.Secret  `yaml:"token" doc:"With tenterhook: one of the tokens in the other's relay.takers."`
 	Hook       config.Text    `yaml:"hook" doc:"With tenterhook: the hook's name there." default:"the same"`
+	CA         config.Text    `yaml:"ca" doc:"PEM file: who signs the source's certificate. It is then believed instead of those whom the machine believes." default:"the machine's"`
 	Poll       *time.Duration `yaml:"poll" doc:"How often the sender's API is asked for what it sent, at least 10s. GitHub and Stripe; needs api."`
 	Address    config.Text    `yaml:"address" doc:"Where the sender sends to, by which register, catchup and poll know the hook there." default:"the channel; or server.public_url and path"`
 }
@@ -86,6 +93,7 @@ func compilePull(h *Hook, spec *hookSpec, c Context, d *config.Diagnostics) {
 	}
 	h.Pull = p
 	checkPull(h, spec, s, d)
+	readAuthorities(p, s.CA, c.Dir, d)
 	switch p.Kind {
 	case PullTenterhook:
 		checkTaker(p, spec, s, d)
@@ -111,6 +119,26 @@ func checkSource(p *Pull, at config.Text, d *config.Diagnostics) {
 	}
 	if p.Kind != PullTenterhook && p.Address == "" {
 		p.Address = p.URL
+	}
+}
+
+// readAuthorities reads ca:, which is for a source that is asked over TLS.
+func readAuthorities(p *Pull, at config.Text, dir string, d *config.Diagnostics) {
+	switch path := at.Value; {
+	case path == "":
+	case p.Kind == PullPoll:
+		d.Errorf(at, "ca is for a channel or a tenterhook: poll asks the sender's API")
+	case !strings.HasPrefix(p.URL, "https://"):
+		d.Errorf(at, "ca is for https://: %s is asked without TLS", p.Kind)
+	default:
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(dir, path)
+		}
+		roots, err := pull.ReadAuthorities(path)
+		if err != nil {
+			d.Errorf(at, "ca cannot be read: %s", err)
+		}
+		p.Roots = roots
 	}
 }
 

@@ -3,6 +3,7 @@ package pull
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -36,6 +37,8 @@ type ChannelOptions struct {
 	Gosmee  bool
 	MaxBody int64 // of a delivery
 	Log     *slog.Logger
+	// Roots sign the server's certificate; nil are those whom the machine believes.
+	Roots *x509.CertPool
 	// Position is where to go on, "" for what comes now; Reached is told how far it is.
 	Position string
 	Reached  func(position string)
@@ -55,7 +58,7 @@ func NewChannel(o ChannelOptions) *Channel {
 		o.Silence = DefaultSilence
 	}
 	c := &Channel{o: o}
-	c.state.Held = -1
+	c.log, c.state.Held = o.Log, -1
 	return c
 }
 
@@ -74,7 +77,7 @@ func CheckChannel(address string) error {
 
 // Run implements Source.
 func (c *Channel) Run(ctx context.Context, take Take) {
-	client := newClient(headTime)
+	client := newClient(headTime, c.o.Roots)
 	defer client.CloseIdleConnections()
 	var again backoff
 	for ctx.Err() == nil {
@@ -87,7 +90,6 @@ func (c *Channel) Run(ctx context.Context, take Take) {
 		if time.Since(began) > steady {
 			again.reset()
 		}
-		c.o.Log.Warn("source lost, connecting again", "error", err)
 		if !again.pause(ctx) {
 			break
 		}
@@ -109,7 +111,6 @@ func (c *Channel) listen(ctx context.Context, client *http.Client, take Take) er
 		return fmt.Errorf("the server answered %d with %q, which is no stream of events", response.StatusCode, response.Header.Get("Content-Type"))
 	}
 	c.connected()
-	c.o.Log.Info("source connected")
 	c.begin(response.Header)
 	events := newStream(body, int(2*c.o.MaxBody)+maxHead)
 	for {
@@ -154,11 +155,7 @@ func (c *Channel) connect(ctx context.Context, client *http.Client) (*http.Respo
 	}
 	response, err := client.Do(req)
 	if err != nil {
-		var outer *url.Error // it has the channel's address, which is all that protects it
-		if errors.As(err, &outer) {
-			err = outer.Err
-		}
-		return nil, fmt.Errorf("connect: %w", err)
+		return nil, fmt.Errorf("connect: %w", explain(err, c.o.Roots))
 	}
 	return response, nil
 }

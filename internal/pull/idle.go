@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net/http"
 	"time"
 )
 
@@ -39,12 +38,4 @@ func (l *lively) resume() { l.timer.Reset(l.limit) }
 func (l *lively) Close() error {
 	l.timer.Stop()
 	return l.body.Close()
-}
-
-// newClient is HTTP for streams and long polls: what has no answer's head in time is given up. It
-// follows no redirect: a token and a channel's name go nowhere else.
-func newClient(head time.Duration) *http.Client {
-	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is one
-	transport.ResponseHeaderTimeout = head
-	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }

@@ -10,6 +10,7 @@ package pull
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"sync"
@@ -59,10 +60,14 @@ type State struct {
 	Problem   string    // why it is not connected, or what was lost; "" for nothing
 }
 
-// watch is a State that is told of.
+// watch is a State that is told of, in the log too: once for each change.
 type watch struct {
+	log *slog.Logger
+
 	mu    sync.Mutex
 	state State
+	told  string // what the log says of it now
+	at    time.Time
 }
 
 // State returns it.
@@ -79,21 +84,31 @@ func (w *watch) change(f func(s *State)) {
 }
 
 func (w *watch) connected() {
-	w.change(func(s *State) {
-		if s.Connected.IsZero() {
-			s.Connected = time.Now()
-		}
-		s.Problem = ""
-	})
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.state.Connected.IsZero() {
+		w.state.Connected = time.Now()
+		w.log.Info("source connected")
+	}
+	w.state.Problem, w.told = "", ""
 }
 
+// tellAgain is after how long the log says anew what has not changed.
+const tellAgain = 10 * time.Minute
+
+// lost notes that there is no connection; a nil error is an end that was asked for.
 func (w *watch) lost(err error) {
-	w.change(func(s *State) {
-		s.Connected = time.Time{}
-		if err != nil {
-			s.Problem = err.Error()
-		}
-	})
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.state.Connected = time.Time{}
+	if err == nil {
+		return
+	}
+	w.state.Problem = err.Error()
+	if now := time.Now(); w.told != w.state.Problem || now.Sub(w.at) > tellAgain {
+		w.told, w.at = w.state.Problem, now
+		w.log.Warn("source not connected, tried again until it is", "error", err)
+	}
 }
 
 // The pauses before a source is connected to again: the first, and the longest. One that lasted for

@@ -3,13 +3,13 @@ package pull
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 )
@@ -28,8 +28,12 @@ type RelayOptions struct {
 	Token string // goes there and nowhere else
 	Hook  string // its name there
 	Log   *slog.Logger
+	// Roots sign its certificate; nil are those whom the machine believes.
+	Roots *x509.CertPool
 	// Wait is how long it is waited for a delivery at once; 0 is DefaultWait.
 	Wait time.Duration
+	// Head is how long an answer may take beyond Wait; 0 is headTime.
+	Head time.Duration
 }
 
 // DefaultWait is shorter than proxies wait for an answer.
@@ -49,8 +53,11 @@ func NewRelay(o RelayOptions) *Relay {
 	if o.Wait == 0 {
 		o.Wait = DefaultWait
 	}
-	r := &Relay{o: o, client: newClient(o.Wait + headTime)}
-	r.state.Held = -1
+	if o.Head == 0 {
+		o.Head = headTime
+	}
+	r := &Relay{o: o, client: newClient(o.Wait+o.Head, o.Roots)}
+	r.log, r.state.Held = o.Log, -1
 	return r
 }
 
@@ -68,7 +75,6 @@ func (r *Relay) Run(ctx context.Context, take Take) {
 			break
 		}
 		r.lost(err)
-		r.o.Log.Warn("nothing taken from the relay, trying again", "error", err)
 		if !again.pause(ctx) {
 			break
 		}
@@ -79,7 +85,7 @@ func (r *Relay) Run(ctx context.Context, take Take) {
 // once takes what is there, or waits for it, and settles it.
 func (r *Relay) once(ctx context.Context, take Take) error {
 	var got TakeAnswer
-	asking, cancel := context.WithTimeout(ctx, r.o.Wait+headTime+readTime)
+	asking, cancel := context.WithTimeout(ctx, r.o.Wait+r.o.Head+readTime)
 	defer cancel()
 	err := r.ask(asking, TakePath, TakeRequest{Hooks: []string{r.o.Hook}, Most: MostTaken, Wait: r.o.Wait.Seconds()}, &got)
 	if err != nil {
@@ -149,11 +155,7 @@ func (r *Relay) ask(ctx context.Context, path string, body, into any) error {
 	req.Header.Set("User-Agent", "tenterhook")
 	response, err := r.client.Do(req)
 	if err != nil {
-		var outer *url.Error
-		if errors.As(err, &outer) {
-			err = outer.Err
-		}
-		return fmt.Errorf("ask the relay: %w", err)
+		return fmt.Errorf("ask the relay: %w", explain(err, r.o.Roots))
 	}
 	defer response.Body.Close() //nolint:errcheck // it was read
 	answer, err := io.ReadAll(io.LimitReader(response.Body, maxTaken+1))
@@ -164,6 +166,10 @@ func (r *Relay) ask(ctx context.Context, path string, body, into any) error {
 		return errors.New("the relay does not know the token")
 	case response.StatusCode == http.StatusForbidden:
 		return fmt.Errorf("the token is not for hook %q of the relay, or that hook has no hold", r.o.Hook)
+	case response.StatusCode == http.StatusBadRequest && bytes.Contains(answer, []byte("to an HTTPS server")): // as net/http says it
+		return errors.New("the relay speaks TLS: its address begins with https://")
+	case response.StatusCode == http.StatusNotFound, response.StatusCode == http.StatusMethodNotAllowed, response.StatusCode/100 == 3:
+		return fmt.Errorf("the relay answered %d: is this the address of its relay.listen?", response.StatusCode)
 	case response.StatusCode != http.StatusOK:
 		return fmt.Errorf("the relay answered %d", response.StatusCode)
 	case len(answer) > maxTaken:
