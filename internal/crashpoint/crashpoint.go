@@ -55,7 +55,17 @@ const (
 	DrainEnd        Point = "drain-end"        // nothing runs any more, the store is open
 )
 
-// All is every point there is, in the order above.
+// The sender's side.
+const (
+	MidCatchup Point = "mid-catchup" // one delivery of several was caught up
+	BeforeTold Point = "before-told" // a job has a state that its sender is to be told
+	AfterTold  Point = "after-told"  // the sender was told, nothing of that is on disk
+)
+
+// OfSenders are the points of the sender's side, which a daemon without an API never comes to.
+var OfSenders = []Point{MidCatchup, BeforeTold, AfterTold}
+
+// All is every other point there is, in the order above.
 var All = []Point{
 	AfterAccept, AfterHeaders, MidBody, AfterBody, AfterVerify, BeforeResponse, AfterResponse,
 	BeforeBegin, AfterInsert, BeforeCommit, AfterCommit, MidCheckpoint, MidPurge, Migration,

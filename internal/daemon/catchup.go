@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tenterhook/tenterhook/internal/admin"
+	"github.com/tenterhook/tenterhook/internal/crashpoint"
 	"github.com/tenterhook/tenterhook/internal/hook"
 	"github.com/tenterhook/tenterhook/internal/ingress"
 	"github.com/tenterhook/tenterhook/internal/job"
@@ -331,6 +332,7 @@ func (d *Daemon) catchOne(ctx context.Context, h *hook.Hook, api sender.History,
 		caught.Known++
 	default:
 		caught.Taken++
+		crashpoint.Reach(crashpoint.MidCatchup)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tenterhook/tenterhook/internal/crashpoint"
 	"github.com/tenterhook/tenterhook/internal/hook"
 	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/sender"
@@ -75,9 +76,11 @@ func (d *Daemon) reportDue(ctx context.Context) bool {
 // reportOne tells of one job, and keeps what came of it.
 func (d *Daemon) reportOne(ctx context.Context, r job.Report) {
 	stage := job.Stage(r.State)
+	crashpoint.Reach(crashpoint.BeforeTold)
 	within, cancel := context.WithTimeout(ctx, reportTime)
 	remote, err := d.report(within, r)
 	cancel()
+	crashpoint.Reach(crashpoint.AfterTold)
 	if ctx.Err() != nil && err != nil {
 		return // at the next start
 	}

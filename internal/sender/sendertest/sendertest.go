@@ -33,6 +33,8 @@ type Server struct {
 	next     int
 	ahead    time.Duration
 	same     int // answers that were 304
+	down     bool
+	answered func(*http.Request)
 
 	told        []Told
 	deployments []map[string]any
@@ -77,6 +79,13 @@ func start(api func(s *Server, mux *http.ServeMux), authorized func(*http.Reques
 		s.requests = append(s.requests, r.Method+" "+r.URL.RequestURI())
 		w.Header().Set("Date", time.Now().Add(s.ahead).UTC().Format(http.TimeFormat))
 		w.Header().Set("Content-Type", "application/json")
+		if s.answered != nil {
+			defer s.answered(r)
+		}
+		if s.down {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
 		if len(s.refuse) > 0 {
 			no := s.refuse[0]
 			s.refuse = s.refuse[1:]
@@ -99,6 +108,13 @@ func start(api func(s *Server, mux *http.ServeMux), authorized func(*http.Reques
 
 // Refuse makes the next answers these.
 func (s *Server) Refuse(all ...Refusal) { s.locked(func() { s.refuse = append(s.refuse, all...) }) }
+
+// Down makes every answer 503, or not any more.
+func (s *Server) Down(down bool) { s.locked(func() { s.down = down }) }
+
+// OnAnswer calls do when a request was acted on, before its answer has reached who asked. It calls no
+// method of s.
+func (s *Server) OnAnswer(do func(*http.Request)) { s.locked(func() { s.answered = do }) }
 
 // Ahead sets the server's clock before ours.
 func (s *Server) Ahead(d time.Duration) { s.locked(func() { s.ahead = d }) }
