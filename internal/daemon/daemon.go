@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -173,8 +172,7 @@ func (d *Daemon) Run(ctx, quick context.Context) error {
 	pool := make(chan error, 1)
 	go func() { pool <- d.pool.Run(fetch, work) }()
 	d.notifyReady()
-	dropStartCode()
-	background.Go(debug.FreeOSMemory) // what the start needed and the daemon does not
+	background.Go(forgetStart)
 	d.log.Info("ready", "deliveries", d.Addr().String(), "admin", d.AdminAddr().String(), "hooks", len(d.hooks().Hooks()), "digest", d.config.Load().File.Digest, "store", d.booted.Store, "workers", d.booted.Workers)
 
 	d.keepLastGood()

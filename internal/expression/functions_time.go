@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	_ "time/tzdata" // zones are the same on every machine
+	_ "github.com/tenterhook/tenterhook/internal/zones" // for machines that have none
 )
 
 func prepareNetwork(s string) (any, error) {

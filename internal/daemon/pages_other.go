@@ -2,4 +2,4 @@
 
 package daemon
 
-func dropStartCode() {}
+func dropProgramPages() {}
