@@ -14,11 +14,24 @@ import (
 	"github.com/tenterhook/tenterhook/internal/store"
 )
 
-// receiptBody is the JSON a sender gets for a stored delivery or its duplicate.
-type receiptBody struct {
-	Status   string    `json:"status"`
-	Delivery string    `json:"delivery"`
-	Jobs     *[]string `json:"jobs,omitempty"`
+// receiptJSON is what a sender gets for a stored delivery or its duplicate: {"status":…,"delivery":…},
+// and the jobs of one that is new. Nothing in it needs an escape.
+func receiptJSON(outcome job.Outcome, receipt store.Receipt) []byte {
+	b := make([]byte, 0, 128+39*len(receipt.Jobs))
+	b = append(append(b, `{"status":"`...), outcome...)
+	b = append(append(b, `","delivery":"`...), receipt.Delivery...)
+	b = append(b, '"')
+	if outcome != job.Duplicate {
+		b = append(b, `,"jobs":[`...)
+		for i := range receipt.Jobs {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = append(append(append(b, '"'), receipt.Jobs[i].ID...), '"')
+		}
+		b = append(b, ']')
+	}
+	return append(b, '}')
 }
 
 // expect subscribes to the jobs' ends when the hook answers with their output.
@@ -35,27 +48,26 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, hk *hook.Hook, 
 		return writeAnswer(w, insisted.Status, insisted.Header, insisted.Body)
 	}
 	if receipt.Duplicate {
-		return writeJSON(w, http.StatusOK, receiptBody{Status: string(job.Duplicate), Delivery: receipt.Delivery})
+		return writeLine(w, http.StatusOK, receiptJSON(job.Duplicate, receipt))
 	}
 	if wait != nil {
 		if said := h.output(r, hk, req, d, wait); said != nil {
 			return writeAnswer(w, said.Status, said.Header, said.Body)
 		}
 	}
-	jobs := ids(receipt.Jobs)
-	status, body := http.StatusAccepted, receiptBody{Status: string(d.Outcome), Delivery: receipt.Delivery, Jobs: &jobs}
+	status, body := http.StatusAccepted, receiptJSON(d.Outcome, receipt)
 	if d.Outcome == job.Ignored {
 		status = http.StatusOK
 	}
 	custom := hk.Answer(req, d)
 	if custom == nil {
-		return writeJSON(w, status, body)
+		return writeLine(w, status, body)
 	}
 	if custom.Status != 0 {
 		status = custom.Status
 	}
 	if custom.Body == nil {
-		custom.Body, _ = json.Marshal(body) // strings and lists of strings always encode
+		custom.Body = body
 		custom.Header.Set("Content-Type", "application/json")
 	}
 	return writeAnswer(w, status, custom.Header, custom.Body)
@@ -88,6 +100,11 @@ func writeJSON(w http.ResponseWriter, status int, body any) int {
 		http.Error(w, `{"error":"internal"}`, http.StatusInternalServerError)
 		return http.StatusInternalServerError
 	}
+	return writeLine(w, status, data)
+}
+
+// writeLine writes an answer of JSON, as one line, and returns its status.
+func writeLine(w http.ResponseWriter, status int, data []byte) int {
 	w.Header()["Content-Type"] = ofJSON
 	return writeAnswer(w, status, nil, append(data, '\n'))
 }

@@ -351,7 +351,8 @@ func (h *Handler) commit(w http.ResponseWriter, r *http.Request, hk *hook.Hook, 
 	status := h.answer(w, r, hk, req, d, receipt, wait)
 	crashpoint.Reach(crashpoint.AfterResponse)
 	h.Observe.Delivered(hk.Name, outcome, time.Since(started))
-	h.Log.Info("delivery "+string(outcome), "hook", hk.Name, "delivery", receipt.Delivery, "event", d.Event, "jobs", len(receipt.Jobs), "ip", d.IP)
+	h.Log.LogAttrs(context.Background(), slog.LevelInfo, "delivery "+string(outcome), slog.String("hook", hk.Name), slog.String("delivery", receipt.Delivery),
+		slog.String("event", d.Event), slog.Int("jobs", len(receipt.Jobs)), slog.String("ip", d.IP))
 	h.trace(hk, d, receipt, outcome, status, started)
 	return nil
 }

@@ -165,7 +165,8 @@ func (f *Flow) Add(w Waiting, now time.Time) {
 	case w.Job.State == Scheduled:
 		// It was given another time while it was on its way already.
 	case e.place == away || e.place == runs || e.place == isDecided:
-		e.again = &w
+		again := w // here, or every job that comes would be one more allocation
+		e.again = &again
 	}
 }
 

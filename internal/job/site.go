@@ -1,6 +1,9 @@
 package job
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Site says on which of several nodes a job can run: on the one that is named, with a label on
 // those that have it, with both only where both are true. The zero Site is any node.
@@ -40,6 +43,9 @@ func (s Site) Has(name string, labels []string) bool {
 // whose names are given. The first keeps the job's ID. Where there is none, the job waits Somewhere.
 // What they make together is told by their Delivery, Rule and CreatedAt.
 func Spread(jobs []Job, nodes func(label string) []string) []Job {
+	if !slices.ContainsFunc(jobs, func(j Job) bool { return j.Every != "" }) {
+		return jobs
+	}
 	var out []Job
 	for i := range jobs {
 		j := jobs[i]

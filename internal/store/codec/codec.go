@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"runtime"
 	"slices"
 	"sync"
@@ -120,8 +119,16 @@ func EncodeLists(lists map[string][]string) []byte {
 	if len(lists) == 0 {
 		return nil
 	}
-	b := make([]byte, 0, 512)
-	for _, name := range slices.Sorted(maps.Keys(lists)) {
+	names, size := make([]string, 0, len(lists)), 0
+	for name, values := range lists {
+		names, size = append(names, name), size+len(name)+4
+		for _, v := range values {
+			size += len(v) + 2
+		}
+	}
+	slices.Sort(names)
+	b := make([]byte, 0, size)
+	for _, name := range names {
 		b = appendString(b, name)
 		b = binary.AppendUvarint(b, uint64(len(lists[name])))
 		for _, v := range lists[name] {
@@ -175,6 +182,9 @@ func takeString(b []byte) (string, []byte, error) {
 
 // EncodeParams stores single values like lists of one.
 func EncodeParams(params map[string]string) []byte {
+	if len(params) == 0 {
+		return nil
+	}
 	lists := make(map[string][]string, len(params))
 	for name, v := range params {
 		lists[name] = []string{v}

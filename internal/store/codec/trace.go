@@ -30,7 +30,7 @@ func EncodeTrace(verdicts []job.RuleVerdict) []byte {
 	if !hasTrace(verdicts) {
 		return nil
 	}
-	b := append(make([]byte, 0, 512), traceVersion)
+	b := append(make([]byte, 0, 128), traceVersion)
 	for i := range verdicts {
 		v := &verdicts[i]
 		b = appendString(b, v.Match)

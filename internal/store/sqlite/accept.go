@@ -41,8 +41,9 @@ type accept struct {
 	body     []byte
 	jobs     []job.Job
 	jobIDs   [][]byte
-	size     int // bytes, roughly
-	bodySize int // of the body as it arrived
+	decided  []job.Job // jobs with what apply decided; jobs themselves when there is nothing to decide
+	size     int       // bytes, roughly
+	bodySize int       // of the body as it arrived
 
 	receipt store.Receipt
 	earlier []job.Job // that this delivery moved
@@ -97,7 +98,11 @@ func withoutTrace(verdicts []job.RuleVerdict) []job.RuleVerdict {
 }
 
 func (a *accept) addJobs(jobs []job.Job) error {
-	a.jobs = append([]job.Job(nil), jobs...)
+	a.jobs = slices.Clone(jobs)
+	a.decided = a.jobs
+	if slices.ContainsFunc(jobs, func(j job.Job) bool { return j.Controls != nil }) {
+		a.decided = make([]job.Job, len(jobs)) // apply may run again, and then begins with jobs
+	}
 	a.jobIDs = make([][]byte, len(jobs))
 	for i := range a.jobs {
 		j := &a.jobs[i]
@@ -142,20 +147,21 @@ func (a *accept) apply(c *connection, now *jumpGuard) error {
 		}
 	}
 	for i := range a.jobs {
-		j := a.jobs[i] // a copy: apply may run again
+		j := &a.decided[i]
+		*j = a.jobs[i]
 		c.jobSeq++
 		j.Seq = c.jobSeq
-		if err := a.arrive(c, &j, now); err != nil {
+		if err := a.arrive(c, j, now); err != nil {
 			return fmt.Errorf("decide on job of rule %q: %w", j.Rule, err)
 		}
-		if err := insertJobOf(c, c.deliverySeq, &j, a.jobIDs[i]); err != nil {
+		if err := insertJobOf(c, c.deliverySeq, j, a.jobIDs[i]); err != nil {
 			return err
 		}
-		if err := insertReports(c, &j); err != nil {
+		if err := insertReports(c, j); err != nil {
 			return err
 		}
-		a.receipt.Jobs = append(a.receipt.Jobs, j)
 	}
+	a.receipt.Jobs = a.decided
 	return nil
 }
 

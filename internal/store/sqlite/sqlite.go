@@ -27,8 +27,8 @@ type Options struct {
 	// Committed is called by the writer after each commit, before the callers are answered, in
 	// commit order, with the jobs that now wait because of it: new ones from Accept, and those
 	// that a redelivery or Requeue queued again; and with the jobs that Accept ended, the new ones
-	// and those that new ones took the place of. It must return soon and must not write to the
-	// store, or the writer waits for itself.
+	// and those that new ones took the place of. It must return soon, must not keep the slice, and must
+	// not write to the store, or the writer waits for itself.
 	Committed func([]job.Job)
 	// Log hears of what an operator should know; nothing is logged for each write.
 	Log *slog.Logger

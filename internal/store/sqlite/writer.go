@@ -83,6 +83,7 @@ type writer struct {
 	retry time.Duration
 	pause time.Duration
 	batch []*write
+	jobs  []job.Job     // of publish
 	pages int           // written since the last checkpoint
 	took  time.Duration // of the last commit
 	// unindexed is by how many keys the tail of the index may be longer than a run, after a fault.
@@ -286,18 +287,19 @@ func (w *writer) publish(batch []*write) {
 	if w.fault.Swap(nil) != nil {
 		w.opts.Log.Info("store commits again", "path", w.path)
 	}
-	jobs := make([]job.Job, 0, len(batch)) // most tell of one
+	w.jobs = w.jobs[:0]
 	for _, wr := range batch {
 		if wr.err != nil {
 			continue
 		}
-		jobs = append(jobs, wr.op.told()...)
+		w.jobs = append(w.jobs, wr.op.told()...)
 		if op, ok := wr.op.(settler); ok {
 			op.committed(w.conn)
 		}
 	}
-	if len(jobs) > 0 {
-		w.opts.Committed(jobs)
+	if len(w.jobs) > 0 {
+		w.opts.Committed(w.jobs)
+		clear(w.jobs) // what they hold is not the writer's
 	}
 	for _, wr := range batch {
 		wr.reply <- wr.err
