@@ -201,7 +201,7 @@ func (b backend) Status() admin.Status {
 	return admin.Status{
 		Secrets: secrets, Paused: d.paused.list(), Traffic: d.metrics.traffic.status(),
 		Version: d.options.Version, PID: os.Getpid(), StartedAt: admin.Time{Time: d.started},
-		LastRunAt: admin.Time{Time: d.heard.lastRun()}, Gaps: d.heard.status(), Expected: d.silence.status(time.Now()), Sources: d.pulls.status(), Held: d.held(),
+		LastRunAt: admin.Time{Time: d.heard.lastRun()}, Gaps: d.heard.status(), Expected: d.silence.status(d.silence.now()), Sources: d.pulls.status(), Held: d.held(),
 		Listen: []string{d.Addr().String()}, Store: d.booted.Store, Node: d.booted.Node.Name, Fleet: d.fleet() != nil, Hooks: len(running.Hooks.Hooks()), Workers: d.booted.Workers,
 		Config: admin.ConfigStatus{
 			Files: running.File.Files, Digest: running.File.Digest, LastReloadAt: admin.Time{Time: last.At},

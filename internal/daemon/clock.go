@@ -31,6 +31,9 @@ func (w watched) right(t time.Time) time.Time {
 	return t
 }
 
+// now is the time by which deliveries are stored.
+func (w watched) now() time.Time { return w.right(time.Now().Round(0)) }
+
 // arrived sets the times of what is about to be stored right.
 func (w watched) arrived(d *job.Delivery, jobs []job.Job) {
 	if w.off() == 0 {

@@ -17,6 +17,7 @@ import (
 // none were. It is safe for concurrent use.
 type listened struct {
 	store listenedStore
+	now   func() time.Time // by the wall clock, which goes on while the machine sleeps
 	log   *slog.Logger
 
 	mu    sync.Mutex
@@ -36,12 +37,12 @@ type listenedStore interface {
 const heartbeatTime = 10 * time.Second
 
 // openListened takes up what the store has.
-func openListened(ctx context.Context, s listenedStore, log *slog.Logger) (*listened, error) {
+func openListened(ctx context.Context, s listenedStore, now func() time.Time, log *slog.Logger) (*listened, error) {
 	spans, err := s.Listened(ctx)
 	if err != nil {
 		return nil, err
 	}
-	l := &listened{store: s, log: log, spans: spans, gaps: job.Gaps(spans)}
+	l := &listened{store: s, now: now, log: log, spans: spans, gaps: job.Gaps(spans)}
 	for _, span := range spans {
 		if span.Until.After(l.last) {
 			l.last = span.Until
@@ -64,9 +65,9 @@ func (l *listened) beat(ctx context.Context, span job.Listened) {
 // once is one heartbeat: it lengthens the span, or begins another when there is none or it has
 // ended. It returns the span as it is on disk.
 func (l *listened) once(ctx context.Context, span job.Listened) job.Listened {
-	now := time.Now().Round(0) // by the wall clock, which goes on while the machine sleeps
+	now := l.now()
 	next := span
-	begins := span.ID == "" || now.Sub(span.Until) > mostBetween
+	begins := span.ID == "" || now.Sub(span.Until).Abs() > mostBetween // also when the clock was set back
 	if begins {
 		next = job.Listened{ID: job.NewID(), Since: now, Until: now}
 	} else if now.After(next.Until) {
@@ -91,6 +92,7 @@ func (l *listened) took(span job.Listened, begins bool) (before job.Gap, found b
 	defer l.mu.Unlock()
 	if !begins {
 		l.spans[0] = span
+		l.gaps = job.Gaps(l.spans) // it may have reached one that was written before the clock was set back
 		return before, false
 	}
 	l.spans = slices.Insert(l.spans, 0, span)
@@ -105,17 +107,19 @@ func (l *listened) took(span job.Listened, begins bool) (before job.Gap, found b
 // Gaps returns the times in which no delivery was taken, oldest first: also one that is not over,
 // because there was no heartbeat for too long.
 func (l *listened) Gaps() []job.Gap {
-	now := time.Now().Round(0)
+	now := l.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	last := l.last
 	if len(l.spans) > 0 && l.spans[0].Until.After(last) {
 		last = l.spans[0].Until
 	}
+	// One that ends in the future has not been: the clock was set back since.
+	gaps := slices.DeleteFunc(slices.Clone(l.gaps), func(g job.Gap) bool { return g.To.After(now) })
 	if last.IsZero() || now.Sub(last) <= mostBetween {
-		return slices.Clip(l.gaps)
+		return gaps
 	}
-	return append(slices.Clip(l.gaps), job.Gap{From: last, To: now})
+	return append(gaps, job.Gap{From: last, To: now})
 }
 
 // mostBetween is how far two heartbeats of one span can be apart.

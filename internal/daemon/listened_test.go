@@ -24,7 +24,7 @@ func TestListened_AProcessThatStoodStillHasAGap(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = db.Close() }()
-		l, err := openListened(t.Context(), db, log)
+		l, err := openListened(t.Context(), db, time.Now, log)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -43,7 +43,7 @@ func TestListened_AProcessThatStoodStillHasAGap(t *testing.T) {
 		if len(gaps) != 1 || gaps[0].Length() != time.Hour || !gaps[0].From.Equal(first.Add(150*time.Second)) {
 			t.Fatalf("gaps after it stood still for an hour: %v", gaps)
 		}
-		again, err := openListened(t.Context(), db, log)
+		again, err := openListened(t.Context(), db, time.Now, log)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,7 +63,7 @@ func TestListened_TheLastHeartbeatIsTheStop(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = db.Close() }()
-		l, err := openListened(t.Context(), db, log)
+		l, err := openListened(t.Context(), db, time.Now, log)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -93,13 +93,16 @@ func (d *Daemon) openStore(ctx context.Context) error {
 
 // openWatches opens what watches over hooks: when the daemon listened, who is silent, where a hook pulls from.
 func (d *Daemon) openWatches(ctx context.Context) (err error) {
-	if d.heard, err = openListened(ctx, d.store, d.log); err != nil {
+	clock := watched{opened: d.store}.now
+	if d.heard, err = openListened(ctx, d.store, clock, d.log); err != nil {
 		return err
 	}
-	if d.silence, err = openSilence(ctx, watched{opened: d.store, feed: d.feed}, d.hooks, d.heard.Gaps, d.log); err != nil {
+	d.silence, err = openSilence(ctx, &silence{
+		store: watched{opened: d.store, feed: d.feed}, hooks: d.hooks, gaps: d.heard.Gaps, now: clock, log: d.log, trace: d.trace,
+	})
+	if err != nil {
 		return err
 	}
-	d.silence.trace = d.trace
 	d.pulls, err = openPulls(ctx, &pulls{store: d.store, hooks: d.hooks, take: d.takePulled, leads: d.pool.Leads, log: d.log})
 	if err != nil {
 		return err

@@ -24,11 +24,14 @@ type silence struct {
 	store silenceStore
 	hooks func() *hook.Set
 	gaps  func() []job.Gap
+	now   func() time.Time // by the clock that deliveries are stored by
 	log   *slog.Logger
 	trace *tracing.Tracer
 	wake  chan struct{}
-	told  map[string]time.Time // the silence that was told of in this run; of watch alone
-	begun bool                 // the store has been looked through once; of watch alone
+	// Of watch alone:
+	told   map[string]time.Time // the silence that was told of in this run
+	looked map[string]time.Time // when the store was last looked through while a silence lasts
+	begun  bool                 // the store has been looked through once
 
 	mu     sync.Mutex
 	states map[string]job.Expectation // by hook
@@ -54,16 +57,14 @@ const (
 // silenceEvery is how often is looked whether a delivery is overdue.
 const silenceEvery = 15 * time.Second
 
-// openSilence takes up what the store has.
-func openSilence(ctx context.Context, s silenceStore, hooks func() *hook.Set, gaps func() []job.Gap, log *slog.Logger) (*silence, error) {
-	all, err := s.Expectations(ctx)
+// openSilence takes up what the store has. The caller sets store, hooks, gaps, now and log.
+func openSilence(ctx context.Context, w *silence) (*silence, error) {
+	all, err := w.store.Expectations(ctx)
 	if err != nil {
 		return nil, err
 	}
-	w := &silence{
-		store: s, hooks: hooks, gaps: gaps, log: log, wake: make(chan struct{}, 1), told: map[string]time.Time{},
-		states: map[string]job.Expectation{}, dirty: map[string]bool{},
-	}
+	w.wake, w.told, w.looked = make(chan struct{}, 1), map[string]time.Time{}, map[string]time.Time{}
+	w.states, w.dirty = map[string]job.Expectation{}, map[string]bool{}
 	for _, e := range all {
 		w.states[e.Hook] = e
 	}
@@ -90,11 +91,13 @@ func (w *silence) came(hook string, at time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	e, known := w.states[hook]
-	at = at.Truncate(time.Microsecond) // as the store has it
-	if !known || !at.After(e.From()) {
+	if !known {
 		return
 	}
-	e.Last = at
+	e, news := e.Came(at.Truncate(time.Microsecond)) // as the store has it
+	if !news {
+		return
+	}
 	w.states[hook], w.dirty[hook] = e, true
 	if !e.Silent.IsZero() {
 		select {
@@ -106,7 +109,7 @@ func (w *silence) came(hook string, at time.Time) {
 
 // watch looks for what is overdue until ctx ends.
 func (w *silence) watch(ctx context.Context) {
-	look := func() { w.check(ctx, time.Now().Round(0).Truncate(time.Microsecond)) }
+	look := func() { w.check(ctx, w.now().Round(0).Truncate(time.Microsecond)) }
 	look()
 	every(ctx, silenceEvery, w.wake, look)
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), heartbeatTime)
@@ -160,18 +163,18 @@ func (w *silence) look(ctx context.Context, h *hook.Hook, now time.Time) error {
 	if !known {
 		return w.put(ctx, job.Expectation{Hook: h.Name, Since: now})
 	}
-	due := e.Due(h.Expect.Silence(), w.gaps(), now)
-	overdue := e.Silent.IsZero() && !now.Before(due)
-	if overdue || !w.begun {
-		// The store is the truth: a crash may have lost what was noted of a delivery.
-		if err := w.catchUp(ctx, h, e.From()); err != nil {
+	if settled := e.Settled(now); settled != e {
+		e = w.setBack(settled)
+	}
+	overdue := func() bool { return e.Silent.IsZero() && !now.Before(e.Due(h.Expect.Silence(), w.gaps(), now)) }
+	if overdue() || !w.begun || !e.Silent.IsZero() {
+		// The store is the truth: a crash may have lost what was noted of a delivery, here or on another node.
+		if err := w.catchUp(ctx, h, e, now); err != nil {
 			return err
 		}
 		e, _ = w.state(h.Name)
-		due = e.Due(h.Expect.Silence(), w.gaps(), now)
-		overdue = e.Silent.IsZero() && !now.Before(due)
 	}
-	if overdue {
+	if overdue() {
 		e.Silent = e.From()
 		if err := w.put(ctx, e); err != nil {
 			return err
@@ -181,6 +184,15 @@ func (w *silence) look(ctx context.Context, h *hook.Hook, now time.Time) error {
 		return nil
 	}
 	return w.tell(ctx, h, e, now)
+}
+
+// setBack takes up a state whose times were after now.
+func (w *silence) setBack(e job.Expectation) job.Expectation {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.states[e.Hook], w.dirty[e.Hook] = e, true
+	w.log.Warn("the clock was set back: an expected delivery is waited for from now on", "hook", e.Hook)
+	return e
 }
 
 // tell says that deliveries are missing, and when they are back that too.
@@ -232,9 +244,15 @@ func (w *silence) say(ctx context.Context, h *hook.Hook, event string, e job.Exp
 	return nil
 }
 
-// catchUp looks in the store for the newest expected delivery after since.
-func (w *silence) catchUp(ctx context.Context, h *hook.Hook, since time.Time) error {
-	f := store.Filter{Hook: h.Name, Since: since, Limit: silenceRows}
+// catchUp looks in the store for the newest expected delivery, while a silence lasts in what is newer
+// than the last look. One of the future is from before the clock was set back, and no news.
+func (w *silence) catchUp(ctx context.Context, h *hook.Hook, e job.Expectation, now time.Time) error {
+	f := store.Filter{Hook: h.Name, Since: e.From(), Limit: silenceRows}
+	last := w.looked[h.Name].Add(-job.ClockSlack) // what was being stored then
+	if !e.Silent.IsZero() && last.After(f.Since) && last.Before(now) {
+		f.Since = last
+	}
+	w.looked[h.Name] = now
 	for range silencePages {
 		page, err := w.store.ReadDeliveries(ctx, f, silenceBytes)
 		if errors.Is(err, store.ErrNotFound) {
@@ -244,6 +262,9 @@ func (w *silence) catchUp(ctx context.Context, h *hook.Hook, since time.Time) er
 			return err
 		}
 		for i := range page {
+			if page[i].ReceivedAt.Sub(now) > job.ClockSlack {
+				continue
+			}
 			if counts, err := h.Expect.Counts(&page[i]); err == nil && counts {
 				w.came(h.Name, page[i].ReceivedAt)
 				return nil
@@ -306,6 +327,7 @@ func (w *silence) forget(ctx context.Context, expecting map[string]bool) {
 			continue
 		}
 		delete(w.told, name)
+		delete(w.looked, name)
 		w.mu.Lock()
 		delete(w.states, name)
 		w.mu.Unlock()
@@ -344,7 +366,7 @@ func (*silence) Describe(c chan<- *prometheus.Desc) { c <- missingDesc; c <- las
 
 // Collect implements prometheus.Collector.
 func (w *silence) Collect(c chan<- prometheus.Metric) {
-	for _, e := range w.status(time.Now()) {
+	for _, e := range w.status(w.now()) {
 		missing := 0.0
 		if !e.MissingSince.IsZero() {
 			missing = 1

@@ -29,7 +29,11 @@ type watching struct {
 	heard   *listened
 	silence *silence
 	stop    func()
+	ahead   atomic.Int64 // by which the clock was set forward since the begin
 }
+
+// now is what the clock says.
+func (w *watching) now() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())).Round(0) }
 
 // backups expects a delivery whose payload has ok each hour.
 const backups = `hooks:
@@ -56,10 +60,10 @@ func (w *watching) start() {
 	if w.db, err = sqlite.Open(context.Background(), w.path, sqlite.Options{Log: log}); err != nil {
 		w.t.Fatal(err)
 	}
-	if w.heard, err = openListened(context.Background(), w.db, log); err != nil {
+	if w.heard, err = openListened(context.Background(), w.db, w.now, log); err != nil {
 		w.t.Fatal(err)
 	}
-	if w.silence, err = openSilence(context.Background(), w.db, w.set.Load, w.heard.Gaps, log); err != nil {
+	if w.silence, err = openSilence(context.Background(), &silence{store: w.db, hooks: w.set.Load, gaps: w.heard.Gaps, now: w.now, log: log}); err != nil {
 		w.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -81,7 +85,7 @@ func (w *watching) start() {
 func (w *watching) deliver(body string, noticed bool) {
 	w.t.Helper()
 	d := &job.Delivery{
-		ID: job.NewID(), Hook: "backup", Key: job.NewID(), Window: time.Hour, ReceivedAt: time.Now(), Outcome: job.Ignored, Origin: "request",
+		ID: job.NewID(), Hook: "backup", Key: job.NewID(), Window: time.Hour, ReceivedAt: w.now(), Outcome: job.Ignored, Origin: "request",
 		Method: "POST", Path: "/backup", Header: map[string][]string{"Content-Type": {"application/json"}}, Body: []byte(body), Size: len(body), Secret: -1, Config: "x",
 	}
 	var accept interface {
@@ -246,7 +250,7 @@ func TestSilence_AHookThatExpectsAgainHasANewClock(t *testing.T) {
 // TestSilence_TwoDaemonsOnOneStoreTellOnce has a second daemon, which the deliveries do not reach.
 func TestSilence_TwoDaemonsOnOneStoreTellOnce(t *testing.T) {
 	simulate(t, backups, func(w *watching) {
-		other, err := openSilence(context.Background(), w.db, w.set.Load, w.heard.Gaps, slog.New(slog.DiscardHandler))
+		other, err := openSilence(context.Background(), &silence{store: w.db, hooks: w.set.Load, gaps: w.heard.Gaps, now: w.now, log: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -264,5 +268,113 @@ func TestSilence_TwoDaemonsOnOneStoreTellOnce(t *testing.T) {
 			t.Errorf("the other still says %+v", s)
 		}
 		w.after(2*time.Hour, missing+", "+back+", "+missing)
+	})
+}
+
+// TestSilence_AReloadThatChangesEveryKeepsTheClock: a reload changes how long is waited, and not
+// since when.
+func TestSilence_AReloadThatChangesEveryKeepsTheClock(t *testing.T) {
+	longer := compiled(t, strings.Replace(backups, "every: 1h", "every: 3h", 1))
+	shorter := compiled(t, strings.Replace(backups, "every: 1h", "every: 10m", 1))
+	t.Run("longer", func(t *testing.T) {
+		simulate(t, backups, func(w *watching) {
+			first := w.set.Load()
+			w.after(50*time.Minute, "")
+			w.set.Store(longer)
+			w.after(2*time.Hour, "")
+			w.stop()
+			w.start()
+			w.after(14*time.Minute, "")
+			w.after(2*time.Minute, missing)
+			w.set.Store(first) // what was told stays told
+			w.after(time.Hour, missing)
+			w.deliver(`{"ok":true}`, true)
+			w.after(time.Second, missing+", "+back)
+		})
+	})
+	t.Run("shorter", func(t *testing.T) {
+		simulate(t, backups, func(w *watching) {
+			w.after(20*time.Minute, "")
+			w.set.Store(shorter)
+			w.after(16*time.Second, missing)
+		})
+	})
+}
+
+// TestSilence_AClockThatIsSetForwardIsNoSilence: nobody listened in the time that never was.
+func TestSilence_AClockThatIsSetForwardIsNoSilence(t *testing.T) {
+	simulate(t, backups, func(w *watching) {
+		w.after(50*time.Minute, "")
+		w.ahead.Add(int64(5 * time.Hour))
+		w.after(14*time.Minute, "")
+		w.after(2*time.Minute, missing)
+		w.deliver(`{"ok":true}`, true)
+		w.after(time.Second, missing+", "+back)
+	})
+}
+
+// TestSilence_AClockThatIsSetBack neither holds an alarm back for as long as it was wrong, nor makes one.
+func TestSilence_AClockThatIsSetBack(t *testing.T) {
+	t.Run("while deliveries come", func(t *testing.T) {
+		simulate(t, backups, func(w *watching) {
+			w.after(30*time.Minute, "")
+			w.deliver(`{"ok":true}`, true)
+			w.ahead.Add(int64(-5 * time.Hour))
+			w.after(40*time.Minute, "")
+			w.deliver(`{"ok":true}`, true)
+			w.after(64*time.Minute, "")
+			w.after(2*time.Minute, missing)
+			w.deliver(`{"ok":true}`, true)
+			w.after(time.Second, missing+", "+back)
+			w.after(64*time.Minute, missing+", "+back)
+			w.after(2*time.Minute, missing+", "+back+", "+missing)
+		})
+	})
+	t.Run("without deliveries", func(t *testing.T) {
+		simulate(t, backups, func(w *watching) {
+			w.after(30*time.Minute, "")
+			w.ahead.Add(int64(-5 * time.Hour))
+			w.after(64*time.Minute, "") // the clock begins anew
+			w.after(2*time.Minute, missing)
+		})
+	})
+	t.Run("in a silence", func(t *testing.T) {
+		simulate(t, backups, func(w *watching) {
+			w.after(66*time.Minute, missing)
+			w.ahead.Add(int64(-5 * time.Hour))
+			w.after(2*time.Hour, missing)
+			w.stop()
+			w.start()
+			w.after(time.Hour, missing)
+			w.deliver(`{"ok":true}`, true)
+			w.after(time.Second, missing+", "+back)
+			w.stop()
+			w.start()
+			w.after(64*time.Minute, missing+", "+back)
+			w.after(2*time.Minute, missing+", "+back+", "+missing)
+		})
+	})
+	t.Run("after it was set forward", func(t *testing.T) {
+		simulate(t, backups, func(w *watching) {
+			w.after(10*time.Minute, "")
+			w.ahead.Add(int64(5 * time.Hour))
+			w.after(time.Minute, "")
+			w.ahead.Add(int64(-5 * time.Hour))
+			w.after(53*time.Minute, "")
+			w.after(3*time.Minute, missing)
+			if gaps := w.heard.status(); len(gaps) > 1 {
+				w.t.Errorf("gaps %+v", gaps)
+			}
+		})
+	})
+}
+
+// TestSilence_AnotherDaemonTellsWhatADeadOneTook: a delivery that ends a silence, whose taker died before it could say so.
+func TestSilence_AnotherDaemonTellsWhatADeadOneTook(t *testing.T) {
+	simulate(t, backups, func(w *watching) {
+		w.after(66*time.Minute, missing)
+		w.deliver(`{"ok":true}`, false) // by a daemon that is no more
+		w.after(16*time.Second, missing+", "+back)
+		w.after(30*time.Minute, missing+", "+back)
 	})
 }
