@@ -68,6 +68,9 @@ func parse(raw string) (target, error) {
 		"search_path":      pgx.Identifier{t.schema}.Sanitize(),
 		"application_name": "tenterhook",
 		"timezone":         "UTC",
+		// Every statement here is short, and tables that were never analysed look expensive to the planner: compiling a
+		// plan then takes a second, again on each connection.
+		"jit": "off",
 		// A process that was frozen must not hold the others up with what it had locked.
 		"idle_in_transaction_session_timeout": "5s",
 		"lock_timeout":                        "4s",
