@@ -20,22 +20,25 @@ type leader struct {
 	pool *worker.Pool
 	end  context.CancelFunc // of the term
 
-	look  chan struct{} // capacity 1: notes may have been lost
-	nudge chan struct{} // capacity 1: the nodes have changed
-	notes chan postgres.Note
+	look   chan struct{} // capacity 1: notes may have been lost
+	nudge  chan struct{} // capacity 1: the nodes have changed
+	pauses chan struct{} // capacity 1: perhaps other rules are paused
+	more   chan struct{} // capacity 1: there is something in news
+	read   seqs          // of hear alone
 
 	mu      sync.Mutex
 	nodes   map[int64]*member
 	room    chan struct{}    // closed and made anew when a place may have become free
 	carried map[int64]*load  // by Seq
 	adopted map[string]int64 // jobs that had a ticket when the term began, and its node
+	news    []int64          // Seqs of jobs that notes told of and that are to be read
 	lacks   lacks            // of housekeep alone
 }
 
 func newLeader(f *Fleet, term int64) *leader {
 	l := &leader{
-		f: f, term: term, look: make(chan struct{}, 1), nudge: make(chan struct{}, 1), notes: make(chan postgres.Note, 256),
-		nodes: map[int64]*member{}, room: make(chan struct{}), carried: map[int64]*load{}, adopted: map[string]int64{},
+		f: f, term: term, look: make(chan struct{}, 1), nudge: make(chan struct{}, 1), pauses: make(chan struct{}, 1), more: make(chan struct{}, 1),
+		read: seqs{gaps: map[int64]time.Time{}}, nodes: map[int64]*member{}, room: make(chan struct{}), carried: map[int64]*load{}, adopted: map[string]int64{},
 	}
 	o := f.o.Worker
 	o.Hands, o.Released, o.Holds = l, nil, nil
@@ -87,6 +90,10 @@ func (l *leader) recover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	last, err := l.f.o.Store.LastSeq(ctx)
+	if err != nil {
+		return err
+	}
 	held := map[string]int64{}
 	for _, t := range tickets {
 		held[t.Job.ID] = t.Node
@@ -125,8 +132,13 @@ func (l *leader) recover(ctx context.Context) error {
 		if held[waits[i].ID] != 0 {
 			l.pool.AddHeld(waits[i : i+1])
 		} else {
-			l.pool.Add(waits[i : i+1])
+			l.pool.TakeUp(waits[i : i+1])
 		}
+	}
+	// What was stored while they were read, too, before anything starts.
+	l.read.top = max(0, last-mostFirst)
+	if err := l.add(ctx, l.read.upTo([]int64{last}, time.Now())); err != nil || l.lookForJobs(ctx) != nil {
+		poke(l.look)
 	}
 	return nil
 }
@@ -180,108 +192,4 @@ func (l *leader) housekeep(ctx context.Context) {
 			return
 		}
 	}
-}
-
-// heard is told of notes. It does not block: what does not fit is found by looking.
-func (l *leader) heard(n postgres.Note) {
-	if n.Kind == postgres.NoteReleased {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		for _, seq := range n.IDs {
-			if one := l.carried[seq]; one != nil {
-				poke(one.poke)
-			}
-		}
-		return
-	}
-	switch n.Kind {
-	case postgres.NoteConfig, postgres.NoteQuestions, postgres.NoteAnswers, postgres.NoteHappened:
-		return
-	}
-	if n.Kind == postgres.NoteNodes {
-		poke(l.nudge)
-		return
-	}
-	select {
-	case l.notes <- n:
-	default:
-		poke(l.look)
-	}
-}
-
-// hear takes up jobs that notes tell of, or that looking finds.
-func (l *leader) hear(ctx context.Context) {
-	for {
-		var err error
-		select {
-		case n := <-l.notes:
-			switch n.Kind {
-			case postgres.NoteJobs:
-				err = l.add(ctx, n.IDs)
-			case postgres.NotePauses:
-				err = l.readPauses(ctx)
-			}
-		case <-l.look:
-			if err = l.readPauses(ctx); err == nil {
-				err = l.lookForJobs(ctx)
-			}
-		case <-ctx.Done():
-			return
-		}
-		if err != nil && ctx.Err() == nil {
-			l.f.o.Log.Debug("take up jobs", "error", err)
-			pause(ctx, 200*time.Millisecond)
-			poke(l.look)
-		}
-	}
-}
-
-// most is how many jobs are read at once.
-const most = 500
-
-func (l *leader) add(ctx context.Context, seqs []int64) error {
-	for part := range slices.Chunk(seqs, most) {
-		jobs, err := l.f.o.Store.JobsBySeq(ctx, part)
-		if err != nil {
-			return err
-		}
-		var waits []job.Job
-		for _, j := range jobs {
-			switch {
-			case j.State.Terminal():
-				l.pool.Forget(j.ID)
-			case j.State != job.Running && !l.pool.Away(&j):
-				// Taken up while it is away, it would come again as the newest of its lane when it has ended: it was found by
-				// looking, or when the term began, and its node has not started it yet.
-				waits = append(waits, l.f.here(j))
-			}
-		}
-		l.pool.Add(waits)
-	}
-	return nil
-}
-
-func (l *leader) readPauses(ctx context.Context) error {
-	pauses, err := l.f.o.Store.Pauses(ctx)
-	if err == nil {
-		l.pool.SetPaused(pauses)
-	}
-	return err
-}
-
-// lookForJobs adds jobs that wait and that nobody told of.
-func (l *leader) lookForJobs(ctx context.Context) error {
-	var unknown []int64
-	err := l.f.o.Store.Live(ctx, func(j job.Job) bool {
-		if j.State != job.Running && !l.pool.Knows(j.ID) {
-			unknown = append(unknown, j.Seq)
-		}
-		return true
-	})
-	if err != nil {
-		return err
-	}
-	// Read again: what was known when it was read, and has ended since, waits no more. Nobody else
-	// could have let one run that was not known.
-	return l.add(ctx, unknown)
 }

@@ -28,6 +28,9 @@ type Waiting struct {
 	Resumes bool
 	// Held jobs run already, where Flow does not see it: they resume wherever their lane may run.
 	Held bool
+	// BySeq: it is told of late, perhaps. It takes its place by Job.Seq among those that were added
+	// before, as if it had come in that order; those that have run meanwhile it does not undo.
+	BySeq bool
 }
 
 // Decision ends a job that waits, without an attempt.
@@ -74,9 +77,29 @@ type Flow struct {
 	overtaken []Overtaken
 	postponed []Delayed
 
-	numbers int64     // of arrivals
-	last    time.Time // of the arrivals' times, which do not go back
+	latest order           // of arrivals
+	last   time.Time       // of the arrivals' times, which do not go back
+	came   []came          // arrivals BySeq, in that order
+	ended  map[string]bool // what Done and Remove were told since Watch; nil when nobody watches
 }
+
+// order says which of two jobs arrived first.
+type order struct{ seq, turn int64 }
+
+func (o order) before(other order) bool { return o.compare(other) < 0 }
+
+func (o order) compare(other order) int {
+	return cmp.Or(cmp.Compare(o.seq, other.seq), cmp.Compare(o.turn, other.turn))
+}
+
+// came is when a job is held to have arrived.
+type came struct {
+	seq int64
+	at  time.Time
+}
+
+// mostCame bounds the arrivals among which a late one finds its place.
+const mostCame = 4096
 
 type place uint8
 
@@ -91,7 +114,7 @@ const (
 
 type entry struct {
 	Waiting
-	number    int64     // in the order of arrivals; a further attempt keeps it
+	number    order     // in the order of arrivals; a further attempt keeps it
 	rank      time.Time // of arrival, less the head start
 	place     place
 	index     int // in its heap
@@ -122,7 +145,7 @@ func earlier(a, b *entry) bool {
 	if !a.Due.Equal(b.Due) {
 		return a.Due.Before(b.Due)
 	}
-	return a.number < b.number
+	return a.number.before(b.number)
 }
 
 // before is the order in which jobs start.
@@ -130,7 +153,7 @@ func before(a, b *entry) bool {
 	if !a.rank.Equal(b.rank) {
 		return a.rank.Before(b.rank)
 	}
-	return a.number < b.number
+	return a.number.before(b.number)
 }
 
 func movedEntry(e *entry, i int) { e.index = i }
@@ -178,8 +201,41 @@ func (f *Flow) arrival(w Waiting, now time.Time) *entry {
 	if now.After(f.last) {
 		f.last = now
 	}
-	f.numbers++
-	return &entry{Waiting: w, number: f.numbers, rank: f.last.Add(-w.Job.Keys.HeadStart()), expiry: -1}
+	f.latest = order{max(f.latest.seq, w.Job.Seq), f.latest.turn + 1}
+	e := &entry{Waiting: w, number: f.latest, rank: f.last.Add(-w.Job.Keys.HeadStart()), expiry: -1}
+	if w.BySeq {
+		e.number.seq = w.Job.Seq
+		e.rank = f.cameAt(w.Job.Seq).Add(-w.Job.Keys.HeadStart())
+	}
+	return e
+}
+
+// cameAt is when a job is held to have arrived that takes its place by its Seq: when the next one did.
+func (f *Flow) cameAt(seq int64) time.Time {
+	i, at := len(f.came), f.last
+	for ; i > 0 && f.came[i-1].seq > seq; i-- {
+		at = f.came[i-1].at
+	}
+	f.came = slices.Insert(f.came, i, came{seq, at})
+	if len(f.came) >= 2*mostCame {
+		f.came = slices.Delete(f.came, 0, mostCame)
+	}
+	return at
+}
+
+// Watch begins to note which jobs come back or leave, for Ended. Ignore ends that.
+func (f *Flow) Watch() { f.ended = map[string]bool{} }
+
+// Ignore ends what Watch began.
+func (f *Flow) Ignore() { f.ended = nil }
+
+// Ended reports whether a job came back or left since Watch: what was read of it may be older.
+func (f *Flow) Ended(id string) bool { return f.ended[id] }
+
+func (f *Flow) noteEnd(id string) {
+	if f.ended != nil {
+		f.ended[id] = true
+	}
 }
 
 func (f *Flow) enter(e *entry, now time.Time) {
@@ -507,6 +563,7 @@ func (f *Flow) Remove(id string) bool {
 		return false
 	}
 	delete(f.entries, id)
+	f.noteEnd(id)
 	return true
 }
 
@@ -518,8 +575,9 @@ func (f *Flow) Done(id string, again *Waiting, now time.Time) {
 		return
 	}
 	delete(f.entries, id)
+	f.noteEnd(id)
 	if e.place == runs {
-		f.ended(e, now)
+		f.vacate(e, now)
 	}
 	switch {
 	case e.again != nil:
@@ -529,8 +587,8 @@ func (f *Flow) Done(id string, again *Waiting, now time.Time) {
 	}
 }
 
-// ended frees the place of a job that ran.
-func (f *Flow) ended(e *entry, now time.Time) {
+// vacate frees the place of a job that ran.
+func (f *Flow) vacate(e *entry, now time.Time) {
 	l := f.lanes[e.Lane.id()]
 	delete(l.running, e)
 	if e.overtaken {
@@ -546,7 +604,7 @@ func (f *Flow) ended(e *entry, now time.Time) {
 	delete(f.busy, e.Once)
 	waiting := f.parked[e.Once]
 	delete(f.parked, e.Once)
-	slices.SortFunc(waiting, func(a, b *entry) int { return cmp.Compare(a.number, b.number) })
+	slices.SortFunc(waiting, func(a, b *entry) int { return a.number.compare(b.number) })
 	for _, w := range waiting {
 		w.Kept = true // it was in its lane before
 		f.arrive(w)

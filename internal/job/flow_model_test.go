@@ -2,6 +2,7 @@ package job_test
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -18,7 +19,7 @@ import (
 // nothing left when time passes.
 func TestFlow_AgreesWithAModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		m := &flowModel{flow: job.NewFlow(), now: epoch, lanes: map[job.Lane]job.Lane{}, pace: map[string]time.Time{}, starts: map[string][]time.Time{}}
+		m := &flowModel{flow: job.NewFlow(), now: epoch, lanes: map[job.Lane]job.Lane{}, pace: map[string]time.Time{}, starts: map[string][]time.Time{}, came: map[int64]time.Time{}}
 		rt.Repeat(map[string]func(*rapid.T){
 			"add": m.add, "add more": m.add, "next": m.next, "decided": m.decided, "withdraw": m.withdraw,
 			"done": m.done, "wait": m.wait, "pause": m.pause, "overtaken": m.takeOvertaken, "": m.agree,
@@ -38,13 +39,14 @@ type flowModel struct {
 	overtaken []job.Overtaken
 	resumed   []*modelJob
 	seq       int64
-	numbers   int
+	latest    [2]int64
+	came      map[int64]time.Time // by Seq, those that arrived by it
 	decisions int
 }
 
 type modelJob struct {
 	job.Waiting
-	number    int
+	number    [2]int64
 	rank      time.Time
 	where     string // later, lane, parked, decided, away, runs, resumes (it holds its place as if it ran)
 	decision  int
@@ -77,7 +79,7 @@ func (m *flowModel) in(places ...string) (out []*modelJob) {
 		if c := a.rank.Compare(b.rank); c != 0 {
 			return c
 		}
-		return a.number - b.number
+		return slices.Compare(a.number[:], b.number[:])
 	})
 	return out
 }
@@ -89,7 +91,7 @@ func (m *flowModel) of(l job.Lane, places ...string) (out []*modelJob) {
 			out = append(out, j)
 		}
 	}
-	slices.SortFunc(out, func(a, b *modelJob) int { return a.number - b.number })
+	slices.SortFunc(out, func(a, b *modelJob) int { return slices.Compare(a.number[:], b.number[:]) })
 	return out
 }
 
@@ -144,6 +146,11 @@ func (m *flowModel) add(t *rapid.T) {
 		m.seq++
 	}
 	w := m.draw(t, id, seq)
+	if late := rapid.IntRange(0, 8).Draw(t, "late"); m.find(id) == nil && late < 6 {
+		w.BySeq, w.Job.Seq = true, max(0, 10*seq-11*int64(late))
+	} else if m.find(id) == nil {
+		w.Job.Seq = 10 * seq
+	}
 	w.Job.CreatedAt = m.now
 	w.Job.State = rapid.SampledFrom([]job.State{job.Queued, job.Queued, job.Scheduled}).Draw(t, "state")
 	m.flow.Add(w, m.now)
@@ -160,11 +167,22 @@ func (m *flowModel) add(t *rapid.T) {
 }
 
 func (m *flowModel) arrival(w job.Waiting) *modelJob {
-	m.numbers++
+	m.latest = [2]int64{max(m.latest[0], w.Job.Seq), m.latest[1] + 1}
 	if w.Job.CreatedAt.After(m.last) { // it is never after now
 		m.last = w.Job.CreatedAt
 	}
-	j := &modelJob{Waiting: w, number: m.numbers, rank: m.last.Add(-w.Job.Keys.HeadStart())}
+	j := &modelJob{Waiting: w, number: m.latest, rank: m.last.Add(-w.Job.Keys.HeadStart())}
+	if w.BySeq {
+		j.number[0] = w.Job.Seq
+		at, next := m.last, int64(math.MaxInt64)
+		for seq, came := range m.came {
+			if seq > w.Job.Seq && seq < next {
+				at, next = came, seq
+			}
+		}
+		m.came[w.Job.Seq] = at
+		j.rank = at.Add(-w.Job.Keys.HeadStart())
+	}
 	m.jobs = append(m.jobs, j)
 	return j
 }
@@ -190,7 +208,7 @@ func (m *flowModel) enter(j *modelJob) {
 // newer is the newest job of the lane if so many arrived after j that j is not to run at all.
 func (m *flowModel) newer(j *modelJob) *modelJob {
 	all := slices.DeleteFunc(m.of(j.Lane, "lane", "runs", "resumes", "later"), func(o *modelJob) bool {
-		return o.number <= j.number || o.where == "later" && !o.retry
+		return slices.Compare(o.number[:], j.number[:]) <= 0 || o.where == "later" && !o.retry
 	})
 	if len(all) < max(1, m.lanes[laneOf(j.Lane)].Limit) {
 		return nil
@@ -254,7 +272,7 @@ func (m *flowModel) overtake(j *modelJob) {
 		return
 	}
 	staying := slices.DeleteFunc(m.of(j.Lane, "runs", "resumes"), func(o *modelJob) bool { return o.overtaken })
-	if len(staying) >= j.Lane.Limit && staying[0].number < j.number {
+	if len(staying) >= j.Lane.Limit && slices.Compare(staying[0].number[:], j.number[:]) < 0 {
 		staying[0].overtaken = true
 		m.overtaken = append(m.overtaken, job.Overtaken{Job: staying[0].Job.ID, By: j.Job.ID})
 	}
@@ -276,7 +294,7 @@ func (m *flowModel) pass() {
 		if c := a.Due.Compare(b.Due); c != 0 {
 			return c
 		}
-		return a.number - b.number
+		return slices.Compare(a.number[:], b.number[:])
 	})
 	for _, j := range due {
 		if j.where == "later" { // one before may have superseded it
@@ -390,7 +408,7 @@ func (m *flowModel) decided(t *rapid.T) {
 	if i < 0 {
 		t.Fatalf("Decided handed out %s %s by %q", got.Job.ID, got.Next, got.By)
 	}
-	if winner := m.find(got.By); got.Next == job.Superseded && winner != nil && winner.again == nil && winner.number < all[i].number {
+	if winner := m.find(got.By); got.Next == job.Superseded && winner != nil && winner.again == nil && slices.Compare(winner.number[:], all[i].number[:]) < 0 {
 		t.Fatalf("%s was superseded by %s, which arrived before it", got.Job.ID, got.By)
 	}
 	all[i].where = "away"
@@ -431,7 +449,7 @@ func (m *flowModel) finish(j *modelJob, again *job.Waiting) {
 	m.jobs = slices.DeleteFunc(m.jobs, func(o *modelJob) bool { return o == j })
 	if j.where == "runs" && j.Once != "" && !slices.ContainsFunc(m.in("runs", "resumes"), func(o *modelJob) bool { return o.Once == j.Once }) {
 		parked := m.in("parked")
-		slices.SortFunc(parked, func(a, b *modelJob) int { return a.number - b.number })
+		slices.SortFunc(parked, func(a, b *modelJob) int { return slices.Compare(a.number[:], b.number[:]) })
 		for _, o := range parked {
 			if o.Once == j.Once {
 				o.Kept = true

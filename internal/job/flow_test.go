@@ -391,3 +391,70 @@ func BenchmarkFlow(b *testing.B) {
 		})
 	}
 }
+
+// late is a job that was stored before others and is told of after them.
+func late(seq int64, l job.Lane) job.Waiting {
+	w := waiting(seq, l)
+	w.BySeq = true
+	return w
+}
+
+func TestFlow_ALateJobTakesItsPlaceByItsSeq(t *testing.T) {
+	f := job.NewFlow()
+	for _, seq := range []int64{1, 5, 3, 4, 2} {
+		f.Add(late(seq, lane("k", 1, job.OverflowQueue)), epoch.Add(time.Duration(seq)*time.Second))
+	}
+	var order []string
+	for range 5 {
+		j, _ := f.Next(epoch.Add(time.Minute))
+		order = append(order, j.ID)
+		f.Done(j.ID, nil, epoch)
+	}
+	same(t, "order", order, []string{"1", "2", "3", "4", "5"})
+}
+
+func TestFlow_ALateJobSupersedesNoneThatCameAfterIt(t *testing.T) {
+	for _, overflow := range []job.Overflow{job.OverflowNewest, job.OverflowCancel} {
+		f := job.NewFlow()
+		l := lane("k", 1, overflow)
+		f.Add(late(1, l), epoch)
+		same(t, "started", started(f, epoch), []string{"1"})
+		f.Add(late(3, l), epoch)
+		f.Add(late(2, l), epoch)
+		same(t, "decided", decided(f), []string{"2 superseded by 3"})
+		f.Done("1", nil, epoch)
+		same(t, "started then", started(f, epoch), []string{"3"})
+		f.Add(late(0, l), epoch)
+		same(t, "decided while a newer one runs", decided(f), []string{"0 superseded by 3"})
+	}
+}
+
+// A job is queued again by a person: it is the newest, whatever its Seq.
+func TestFlow_AJobThatIsAddedAnewIsTheNewestAlsoAmongLateOnes(t *testing.T) {
+	f := job.NewFlow()
+	l := lane("k", 1, job.OverflowNewest)
+	f.Add(late(5, l), epoch)
+	same(t, "started", started(f, epoch), []string{"5"})
+	f.Add(late(7, l), epoch)
+	f.Add(waiting(2, l), epoch)
+	same(t, "decided", decided(f), []string{"7 superseded by 2"})
+	f.Add(late(6, l), epoch)
+	same(t, "decided", decided(f), []string{"6 superseded by 2"})
+	f.Add(late(8, l), epoch)
+	same(t, "decided", decided(f), []string{"2 superseded by 8"})
+}
+
+func TestFlow_TellsWhichJobsEndedWhileItWasWatched(t *testing.T) {
+	f := job.NewFlow()
+	add(f, lane("k", 1, job.OverflowQueue), 1, 2, 3, 4)
+	started(f, epoch)
+	f.Done("1", nil, epoch)
+	f.Watch()
+	started(f, epoch)
+	f.Done("2", &job.Waiting{Job: job.Job{ID: "2", Seq: 2}, Lane: lane("k", 1, job.OverflowQueue)}, epoch)
+	f.Remove("4")
+	got := []bool{f.Ended("1"), f.Ended("2"), f.Ended("3"), f.Ended("4")}
+	same(t, "ended", got, []bool{false, true, false, true})
+	f.Ignore()
+	same(t, "ended after it was watched", f.Ended("2"), false)
+}

@@ -225,3 +225,9 @@ type Pause struct {
 func NewID() string {
 	return uuid.Must(uuid.NewV7()).String()
 }
+
+// Requeued reports whether somebody has queued the job again: it is then in its lane since then,
+// and not since it was stored. One that had not begun before is not told from others once it has.
+func (j *Job) Requeued() bool {
+	return j.Since > 0 || j.Attempt == 0 && j.State == Queued && j.RunAt.After(j.CreatedAt)
+}

@@ -108,10 +108,10 @@ func (l *lane) outdated(e *entry) *entry {
 	}
 	newest, newer := e, 0
 	see := func(other *entry) {
-		if other.number > e.number {
+		if e.number.before(other.number) {
 			newer++
 		}
-		if other.number > newest.number {
+		if newest.number.before(other.number) {
 			newest = other
 		}
 	}
@@ -146,7 +146,7 @@ func (l *lane) holder() string {
 func (l *lane) oldest(wanted func(*entry) bool) *entry {
 	var oldest *entry
 	for e := range l.running {
-		if wanted(e) && (oldest == nil || e.number < oldest.number) {
+		if wanted(e) && (oldest == nil || e.number.before(oldest.number)) {
 			oldest = e
 		}
 	}
@@ -161,10 +161,10 @@ func (f *Flow) overtake(l *lane, e *entry) {
 	for len(l.queue.items) > max(1, l.room()) {
 		first, newest := l.queue.items[0], l.queue.items[0]
 		for _, other := range l.queue.items {
-			if other.number < first.number {
+			if other.number.before(first.number) {
 				first = other
 			}
-			if other.number > newest.number {
+			if newest.number.before(other.number) {
 				newest = other
 			}
 		}
@@ -174,7 +174,7 @@ func (f *Flow) overtake(l *lane, e *entry) {
 	if l.Overflow != OverflowCancel || e.place != inLane || len(l.running)-l.ending < l.Limit {
 		return
 	}
-	if o := l.oldest(func(o *entry) bool { return !o.overtaken && o.number < e.number }); o != nil {
+	if o := l.oldest(func(o *entry) bool { return !o.overtaken && o.number.before(e.number) }); o != nil {
 		o.overtaken = true
 		l.ending++
 		f.overtaken = append(f.overtaken, Overtaken{Job: o.Job.ID, By: e.Job.ID})

@@ -73,7 +73,7 @@ func (f *Flow) Wait(id string) (Wait, bool) {
 func (f *Flow) Oldest() (Job, bool) {
 	var oldest *entry
 	for _, e := range f.entries {
-		if (e.place == inLane || e.place == inParked) && (oldest == nil || e.number < oldest.number) {
+		if (e.place == inLane || e.place == inParked) && (oldest == nil || e.number.before(oldest.number)) {
 			oldest = e
 		}
 	}

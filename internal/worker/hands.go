@@ -156,14 +156,6 @@ func (p *Pool) Stranded(ctx context.Context, exists func(job.Site) bool, most in
 // noNode says in words what keeps a job from starting that has no node.
 func noNode(on job.Site) string { return "waits for " + on.String() + ": none is up" }
 
-// Forget removes a job that waits and that somebody else ended.
-func (p *Pool) Forget(id string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.flow.Remove(id)
-	p.wake()
-}
-
 // Knows reports whether a job is here.
 func (p *Pool) Knows(id string) bool {
 	p.mu.Lock()
@@ -171,12 +163,34 @@ func (p *Pool) Knows(id string) bool {
 	return p.flow.Has(id)
 }
 
-// Away reports whether a job is on its way to the attempt that it waits for. One that was queued again
-// since is not.
-func (p *Pool) Away(j *job.Job) bool {
+// Watch begins a reading of jobs that TakeUp is told of.
+func (p *Pool) Watch() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.flow.Away(j)
+	p.flow.Watch()
+}
+
+// TakeUp schedules jobs that were read since Watch, each in its place by Seq, and forgets those that
+// have ended. What was read of some may be older than what is known here, and such are left out: one
+// that came back or ended since Watch would come again, as a job that is none any more, and one that
+// is on its way to the attempt that it waits for would do so when that is over.
+func (p *Pool) TakeUp(jobs []job.Job) {
+	rules, now := p.o.Rules(), time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range jobs {
+		switch j := &jobs[i]; {
+		case j.State.Terminal():
+			p.flow.Remove(j.ID)
+		case j.State == job.Running || p.flow.Ended(j.ID) || p.flow.Away(j):
+		default:
+			w := waiting(j, rules, now)
+			w.BySeq = !j.Requeued()
+			p.flow.Add(w, now)
+		}
+	}
+	p.flow.Ignore()
+	p.wake()
 }
 
 // Settled reports jobs that the store ended when it stored them.

@@ -144,6 +144,34 @@ func (r *reads) JobsBySeq(ctx context.Context, seqs []int64) ([]job.Job, error) 
 	return r.jobs(ctx, "WHERE j.seq = ANY($1) ORDER BY j.seq", seqs)
 }
 
+// Waiting calls yield for every job that waits. It reads less of it than Live does, for those that look often.
+func (r *reads) Waiting(ctx context.Context, yield func(seq int64, id string)) error {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	rows, err := r.pool.Query(ctx, "SELECT seq, id::text FROM job WHERE "+isLive+" AND state <> 'running' ORDER BY seq")
+	if err != nil {
+		return fmt.Errorf("read waiting jobs: %w", err)
+	}
+	var (
+		seq int64
+		id  string
+	)
+	if _, err = pgx.ForEachRow(rows, []any{&seq, &id}, func() error { yield(seq, id); return nil }); err != nil {
+		return fmt.Errorf("read waiting jobs: %w", err)
+	}
+	return nil
+}
+
+// LastSeq returns the highest Seq of a job, 0 when there is none.
+func (r *reads) LastSeq(ctx context.Context) (seq int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	if err = r.pool.QueryRow(ctx, "SELECT coalesce(max(seq), 0) FROM job").Scan(&seq); err != nil {
+		err = fmt.Errorf("read the last job: %w", err)
+	}
+	return seq, err
+}
+
 // Held returns a job, and whether a node has its ticket.
 func (r *reads) Held(ctx context.Context, id string) (j job.Job, held bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
