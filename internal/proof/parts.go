@@ -64,8 +64,8 @@ var repeated = []part{
 		groups: daemonTests("TestHost_G6_ShortRunsWithOrphansLeaveNoZombies"),
 	},
 	{
-		name: "fleet", what: "daemons on one database are killed and frozen", weight: 12,
-		long:   []string{"TENTERHOOK_FLEET_FAULTS=40", "TENTERHOOK_FLEET_JOBS=6000", "TENTERHOOK_FLEET_KEYS=1000"},
+		name: "fleet", what: "daemons on one database are killed and frozen", weight: 16,
+		long:   []string{"TENTERHOOK_FLEET_FAULTS=100", "TENTERHOOK_FLEET_JOBS=100000", "TENTERHOOK_FLEET_KEYS=1000"},
 		groups: daemonTests("TestFleet_EveryControlHoldsWhenNodesAreKilledAndFrozen"),
 	},
 	{
