@@ -34,6 +34,15 @@ type round struct {
 	at, since time.Time
 }
 
+// from is where a round begins, in case that the clock was set, or the machine slept, since the one
+// before: what of both clocks is the earlier.
+func (r round) from() time.Time {
+	if r.since.IsZero() {
+		return r.since
+	}
+	return oldest(r.since.Round(0), time.Now().Add(-time.Since(r.since)).Round(0))
+}
+
 // The times of catching up.
 const (
 	// catchupLook is how often it is looked whether a hook's time has come.
@@ -67,7 +76,7 @@ func (d *Daemon) catchupDue(ctx context.Context) {
 		if h.Catchup == nil || !h.Enabled || time.Now().Before(d.catchups.next[h.Name].at) {
 			continue
 		}
-		d.catchups.next[h.Name] = d.catchupRound(ctx, h, d.catchups.next[h.Name].since)
+		d.catchups.next[h.Name] = d.catchupRound(ctx, h, d.catchups.next[h.Name].from())
 	}
 }
 
@@ -115,7 +124,9 @@ func (d *Daemon) askCatchUp(ctx context.Context, name, since string) (admin.Caug
 		if h.Catchup != nil {
 			from = now.Add(-h.Catchup.Within)
 		}
-		from = d.notBefore(from)
+		if from, err = d.notBefore(ctx, from); err != nil {
+			return admin.Caught{}, err
+		}
 	}
 	within, cancel := context.WithTimeout(ctx, catchupAnswer)
 	defer cancel()
@@ -133,20 +144,47 @@ func (d *Daemon) askCatchUp(ctx context.Context, name, since string) (admin.Caug
 }
 
 // notBefore is a time, or when deliveries were first taken: what was sent before was for somebody
-// else.
-func (d *Daemon) notBefore(t time.Time) time.Time {
-	if first := d.heard.first(); first.IsZero() || first.After(t) {
-		if first.IsZero() {
-			return d.started
-		}
-		return first
+// else. A daemon that was started very often does not remember the first time, and has what it took.
+func (d *Daemon) notBefore(ctx context.Context, t time.Time) (time.Time, error) {
+	first, forgotten := d.heard.first()
+	switch {
+	case first.IsZero():
+		return d.started, nil
+	case !first.After(t):
+		return t, nil
+	case !forgotten:
+		return first, nil
 	}
-	return t
+	f := store.Filter{Since: t, Until: first, Limit: 500}
+	for {
+		page, err := d.store.Deliveries(ctx, f)
+		if err != nil {
+			return t, err
+		}
+		for i := range page {
+			first = oldest(first, page[i].ReceivedAt)
+		}
+		if len(page) < f.Limit {
+			return first, nil
+		}
+		f.Cursor = page[len(page)-1].ID
+	}
+}
+
+func oldest(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // catchUp takes in what a hook missed since a time, as far as anybody listened for it.
 func (d *Daemon) catchUp(ctx context.Context, h *hook.Hook, since time.Time) (admin.Caught, error) {
-	return d.catchUpFrom(ctx, h, d.notBefore(since))
+	from, err := d.notBefore(ctx, since)
+	if err != nil {
+		return admin.Caught{}, err
+	}
+	return d.catchUpFrom(ctx, h, from)
 }
 
 func (d *Daemon) catchUpFrom(ctx context.Context, h *hook.Hook, since time.Time) (caught admin.Caught, err error) {
@@ -252,25 +290,37 @@ func (d *Daemon) catchTarget(ctx context.Context, h *hook.Hook, api sender.Histo
 		return err
 	}
 	for _, at := range registered {
-		r, path := at.Registered, at.path
-		missing, err := api.Sent(ctx, r, since, func(s *sender.Sent) bool {
-			caught.Listed++
-			if known[s.Key] {
-				caught.Known++
-			}
-			return !known[s.Key]
-		})
-		if err != nil {
-			return err
-		}
-		for _, s := range slices.Backward(missing) {
-			if err := d.catchOne(ctx, h, api, r, s, path, caught); err != nil {
+		for pass, more := 1, true; more; pass++ {
+			if more, err = d.catchPass(ctx, h, api, at, since, known, pass == 1, caught); err != nil {
 				return err
 			}
-			known[s.Key] = true
 		}
 	}
 	return nil
+}
+
+// catchPass takes in what a registration missed, as much as is held at once. What is listed is counted by
+// the first pass: the next ones are told of it again.
+func (d *Daemon) catchPass(ctx context.Context, h *hook.Hook, api sender.History, at registeredAs, since time.Time, known map[string]bool, first bool, caught *admin.Caught) (more bool, err error) {
+	missing, more, err := api.Sent(ctx, at.Registered, since, func(s *sender.Sent) bool {
+		if first {
+			caught.Listed++
+		}
+		if known[s.Key] && first {
+			caught.Known++
+		}
+		return !known[s.Key]
+	})
+	if err != nil {
+		return false, err
+	}
+	for _, s := range slices.Backward(missing) {
+		if err := d.catchOne(ctx, h, api, at.Registered, s, at.path, caught); err != nil {
+			return false, err
+		}
+		known[s.Key] = true
+	}
+	return more, nil
 }
 
 // registeredAs is a hook as its sender has it, and the path that it is called by.

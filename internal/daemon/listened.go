@@ -132,8 +132,9 @@ func (l *listened) lastRun() time.Time {
 	return l.last
 }
 
-// first is when deliveries were first taken, as far as that is remembered; zero for never.
-func (l *listened) first() (at time.Time) {
+// first is when deliveries were first taken, as far as that is remembered; zero for never. With
+// forgotten there were too many spans to remember all.
+func (l *listened) first() (at time.Time, forgotten bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, span := range l.spans {
@@ -141,7 +142,7 @@ func (l *listened) first() (at time.Time) {
 			at = span.Since
 		}
 	}
-	return at
+	return at, len(l.spans) >= job.MostListened
 }
 
 // shownGaps is how many gaps a status has.

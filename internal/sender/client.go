@@ -43,6 +43,7 @@ type client struct {
 	patience time.Duration
 	http     *http.Client
 	ahead    time.Duration // how far the API's clock is before ours
+	timed    bool          // that is known
 	tags     map[string]tagged
 	// pause waits; a test's does not.
 	pause func(context.Context, time.Duration) error
@@ -293,6 +294,7 @@ func (c *client) clock(h http.Header) {
 	if err != nil {
 		return
 	}
+	c.timed = true
 	if c.ahead = time.Until(at).Round(time.Second); c.ahead.Abs() < 5*time.Second {
 		c.ahead = 0
 	}
@@ -407,13 +409,13 @@ func (c *client) nextLink(h http.Header) (string, error) {
 	return "", nil
 }
 
-// mostPages bounds a listing.
+// mostPages bounds a listing of hooks.
 const mostPages = 200
 
-// pages asks for page after page along the Link headers and calls each with the decoded page until
-// it returns false. fresh makes what a page is decoded into.
-func pages[T any](ctx context.Context, c *client, one call, each func(page []T) bool) error {
-	for range mostPages {
+// pages asks for page after page along the Link headers, most of them, and calls each with the decoded
+// page until it returns false.
+func pages[T any](ctx context.Context, c *client, one call, most int, each func(page []T) bool) error {
+	for range most {
 		var page []T
 		one.into = &page
 		header, err := c.do(ctx, one)
@@ -429,7 +431,7 @@ func pages[T any](ctx context.Context, c *client, one call, each func(page []T) 
 		}
 		one = call{method: http.MethodGet, whole: next}
 	}
-	return fmt.Errorf("%s lists more than %d pages", c.kind.Title, mostPages)
+	return fmt.Errorf("%s lists more than %d pages", c.kind.Title, most)
 }
 
 func isLoopback(host string) bool {

@@ -63,7 +63,7 @@ func (h githubHook) registered() Registered {
 // Hooks implements API.
 func (g *github) Hooks(ctx context.Context) (all []Registered, err error) {
 	list := call{method: http.MethodGet, path: g.path, query: url.Values{"per_page": {"100"}}}
-	err = pages(ctx, g.client, list, func(page []githubHook) bool {
+	err = pages(ctx, g.client, list, mostPages, func(page []githubHook) bool {
 		for _, h := range page {
 			all = append(all, h.registered())
 		}

@@ -61,7 +61,7 @@ func (g *github) Deployment(ctx context.Context, s Status) (remote string, err e
 // deployed finds the deployment of a job, "" when there is none.
 func (g *github) deployed(ctx context.Context, s Status) (id string, err error) {
 	list := call{method: http.MethodGet, path: g.repository() + "/deployments", query: url.Values{"sha": {s.SHA}, "environment": {s.Environment}, "per_page": {"100"}}}
-	err = pages(ctx, g.client, list, func(page []githubDeployment) bool {
+	err = pages(ctx, g.client, list, mostPages, func(page []githubDeployment) bool {
 		for _, d := range page {
 			if payload, ok := d.Payload.(map[string]any); ok && payload["tenterhook_job"] == s.Job {
 				id = d.ID.String()

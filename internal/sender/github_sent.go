@@ -12,7 +12,7 @@ import (
 // Sent implements History. GitHub keeps deliveries for three days and never sends a failed one again
 // (docs.github.com/rest/repos/webhooks: List deliveries for a repository webhook; Handling failed
 // webhook deliveries). A redelivery has the guid of the first.
-func (g *github) Sent(ctx context.Context, hook Registered, since time.Time, wanted func(*Sent) bool) ([]*Sent, error) {
+func (g *github) Sent(ctx context.Context, hook Registered, since time.Time, wanted func(*Sent) bool) ([]*Sent, bool, error) {
 	found, from := newCollect(wanted), g.began(since)
 	list := call{method: http.MethodGet, path: g.deliveries(hook), query: url.Values{"per_page": {"100"}}}
 	type delivery struct {
@@ -21,21 +21,16 @@ func (g *github) Sent(ctx context.Context, hook Registered, since time.Time, wan
 		DeliveredAt time.Time `json:"delivered_at"`
 		StatusCode  int       `json:"status_code"`
 	}
-	err := pages(ctx, g.client, list, func(page []delivery) bool {
+	err := pages(ctx, g.client, list, mostListed, func(page []delivery) bool {
 		for _, d := range page {
 			if d.DeliveredAt.Before(from) {
 				return false
 			}
-			if !found.add(&Sent{ID: d.ID.String(), Key: d.GUID, At: d.DeliveredAt, OK: d.StatusCode/100 == 2}) {
-				return false
-			}
+			found.add(&Sent{ID: d.ID.String(), Key: d.GUID, At: d.DeliveredAt, OK: d.StatusCode/100 == 2})
 		}
 		return true
 	})
-	if err == nil {
-		err = found.full()
-	}
-	return found.all, err
+	return found.all, found.more, err
 }
 
 func (g *github) deliveries(hook Registered) string {

@@ -90,7 +90,7 @@ func (h *gitlabHook) UnmarshalJSON(data []byte) error {
 // Hooks implements API.
 func (g *gitlab) Hooks(ctx context.Context) (all []Registered, err error) {
 	list := call{method: http.MethodGet, path: g.path, query: url.Values{"per_page": {"100"}}}
-	err = pages(ctx, g.client, list, func(page []gitlabHook) bool {
+	err = pages(ctx, g.client, list, mostPages, func(page []gitlabHook) bool {
 		for _, h := range page {
 			all = append(all, h.registered())
 		}

@@ -11,7 +11,7 @@ import (
 // Sent implements History. GitLab lists what was sent in seven days, at most 20 on a page, whole
 // (docs.gitlab.com/api/project_webhooks: List events for a webhook, GitLab 17.3 and later). Older
 // versions do not say when: of those, only what failed is listed here.
-func (g *gitlab) Sent(ctx context.Context, hook Registered, since time.Time, wanted func(*Sent) bool) ([]*Sent, error) {
+func (g *gitlab) Sent(ctx context.Context, hook Registered, since time.Time, wanted func(*Sent) bool) ([]*Sent, bool, error) {
 	found, from := newCollect(wanted), g.began(since)
 	list := call{method: http.MethodGet, path: g.path + "/" + url.PathEscape(hook.ID) + "/events", query: url.Values{"per_page": {"20"}}}
 	type event struct {
@@ -21,7 +21,7 @@ func (g *gitlab) Sent(ctx context.Context, hook Registered, since time.Time, wan
 		RequestData    json.RawMessage   `json:"request_data"`
 		ResponseStatus string            `json:"response_status"`
 	}
-	err := pages(ctx, g.client, list, func(page []event) bool {
+	err := pages(ctx, g.client, list, mostListed, func(page []event) bool {
 		for _, e := range page {
 			if !e.CreatedAt.IsZero() && e.CreatedAt.Before(from) {
 				return false
@@ -39,16 +39,11 @@ func (g *gitlab) Sent(ctx context.Context, hook Registered, since time.Time, wan
 				found.seen[s.Key] = true // a later try than one that failed
 				continue
 			}
-			if !found.add(s) {
-				return false
-			}
+			found.add(s)
 		}
 		return true
 	})
-	if err == nil {
-		err = found.full()
-	}
-	return found.all, err
+	return found.all, found.more, err
 }
 
 // Fetch implements History: the list has everything.

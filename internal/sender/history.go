@@ -3,7 +3,6 @@ package sender
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"time"
 )
@@ -13,8 +12,9 @@ type History interface {
 	API
 	// Sent lists the deliveries of a registered hook, since a time by our clock, newest first: those
 	// that wanted wants, which is asked once for each. A delivery that was tried several times is
-	// one. Header and Body are set where the list has them.
-	Sent(ctx context.Context, hook Registered, since time.Time, wanted func(*Sent) bool) ([]*Sent, error)
+	// one. Header and Body are set where the list has them. With more, there are newer ones than these
+	// oldest, for which there was no room.
+	Sent(ctx context.Context, hook Registered, since time.Time, wanted func(*Sent) bool) (all []*Sent, more bool, err error)
 	// Fetch sets Header and Body.
 	Fetch(ctx context.Context, hook Registered, s *Sent) error
 }
@@ -35,40 +35,39 @@ type Sent struct {
 // The bounds of what is caught up at once.
 const (
 	mostSent   = 10_000
-	mostBodies = 128 << 20 // bytes
+	mostBodies = 64 << 20 // bytes
+	mostListed = 2000     // pages
 	// slack is what a clock may be off, and a try may take, beyond what the answers' Date says.
 	slack = 5 * time.Second
 )
 
-// collect gathers what is wanted, within the bounds.
+// collect gathers what is wanted, newest first, and keeps the oldest of it within the bounds.
 type collect struct {
 	wanted func(*Sent) bool
 	all    []*Sent
 	seen   map[string]bool
 	bytes  int
+	more   bool // newer ones were dropped
 }
 
 func newCollect(wanted func(*Sent) bool) *collect {
 	return &collect{wanted: wanted, seen: map[string]bool{}}
 }
 
-// add takes a delivery, the last try of which comes first. It reports whether there is room for more.
-func (c *collect) add(s *Sent) bool {
+// add takes a delivery, the last try of which comes first.
+func (c *collect) add(s *Sent) {
 	if s.Key != "" && c.seen[s.Key] {
-		return true
+		return
 	}
 	c.seen[s.Key] = true
-	if c.wanted(s) {
-		c.all, c.bytes = append(c.all, s), c.bytes+len(s.Body)
+	if !c.wanted(s) {
+		return
 	}
-	return len(c.all) <= mostSent && c.bytes <= mostBodies
-}
-
-func (c *collect) full() error {
-	if len(c.all) > mostSent || c.bytes > mostBodies {
-		return fmt.Errorf("more than %d deliveries or %d MiB are missing: a shorter time takes the newest of them in", mostSent, mostBodies>>20)
+	c.all, c.bytes = append(c.all, s), c.bytes+len(s.Body)
+	for len(c.all) > mostSent || c.bytes > mostBodies && len(c.all) > 1 {
+		c.bytes -= len(c.all[0].Body)
+		c.all[0], c.all, c.more = nil, c.all[1:], true
 	}
-	return nil
 }
 
 // began is a time of ours by the API's clock, a little earlier.

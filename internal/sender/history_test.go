@@ -64,7 +64,7 @@ func TestHistory_ListsWhatWasSentSinceATime(t *testing.T) {
 				want = append([]string{"missed-0"}, want[:9]...)
 			}
 			api, hook := history(t, p.preset, p.target, server)
-			all, err := api.Sent(t.Context(), hook, time.Now().Add(-time.Hour), everything)
+			all, _, err := api.Sent(t.Context(), hook, time.Now().Add(-time.Hour), everything)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -77,7 +77,7 @@ func TestHistory_ListsWhatWasSentSinceATime(t *testing.T) {
 			if body := string(all[0].Body); !strings.Contains(body, `"n"`) || all[0].Header.Get("Content-Type") != "application/json" {
 				t.Errorf("body %s, header %v", body, all[0].Header)
 			}
-			few, err := api.Sent(t.Context(), hook, time.Now().Add(-time.Hour), func(s *sender.Sent) bool { return s.Key == "missed-5" })
+			few, _, err := api.Sent(t.Context(), hook, time.Now().Add(-time.Hour), func(s *sender.Sent) bool { return s.Key == "missed-5" })
 			if err != nil || len(few) != 1 {
 				t.Errorf("wanted one, got %q, %v", keys(few), err)
 			}
@@ -95,7 +95,7 @@ func TestHistory_GitLabThatDoesNotSayWhenListsWhatFailed(t *testing.T) {
 	}
 	server.Send(sendertest.Sent{Hook: id, GUID: "failed", Event: "Push Hook", At: time.Now(), Status: 200, Body: []byte(`{}`)})
 	api, hook := history(t, "gitlab", "acme/site", server)
-	all, err := api.Sent(t.Context(), hook, time.Now().Add(-time.Hour), everything)
+	all, _, err := api.Sent(t.Context(), hook, time.Now().Add(-time.Hour), everything)
 	if diff := cmp.Diff([]string{"nobody"}, keys(all)); err != nil || diff != "" {
 		t.Errorf("%s, %v", diff, err)
 	}
@@ -115,7 +115,7 @@ func TestHistory_AsksConditionally(t *testing.T) {
 		if i == 2 {
 			send("b")
 		}
-		all, err := api.Sent(t.Context(), hook, time.Now().Add(-time.Hour), everything)
+		all, _, err := api.Sent(t.Context(), hook, time.Now().Add(-time.Hour), everything)
 		if diff := cmp.Diff(want, keys(all)); err != nil || diff != "" {
 			t.Errorf("%d: %s, %v", i, diff, err)
 		}
@@ -132,7 +132,7 @@ func TestHistory_ADeliveryThatCannotBeUsedSaysSo(t *testing.T) {
 	id := server.Add(sendertest.Hook{URL: "https://hooks.example.com/x", Events: []string{"push"}, Active: true})
 	server.Send(sendertest.Sent{Hook: id, GUID: "a", Event: "push", At: time.Now(), Body: []byte(`null`)})
 	api, hook := history(t, "github", "acme/site", server)
-	all, err := api.Sent(t.Context(), hook, time.Now().Add(-time.Hour), everything)
+	all, _, err := api.Sent(t.Context(), hook, time.Now().Add(-time.Hour), everything)
 	if err != nil || len(all) != 1 {
 		t.Fatal(all, err)
 	}
@@ -142,5 +142,43 @@ func TestHistory_ADeliveryThatCannotBeUsedSaysSo(t *testing.T) {
 	server.Refuse(sendertest.Refusal{Status: http.StatusOK, Body: `<html>`})
 	if err := api.Fetch(t.Context(), hook, all[0]); !errors.Is(err, sender.ErrUnusable) {
 		t.Errorf("no JSON: %v", err)
+	}
+}
+
+// TestHistory_StripesClockIsAskedForFirst: nobody has answered yet who said what time it is there.
+func TestHistory_StripesClockIsAskedForFirst(t *testing.T) {
+	server := sendertest.Stripe()
+	defer server.Close()
+	server.Ahead(-3 * time.Hour)
+	server.Send(sendertest.Sent{GUID: "evt_1", Event: "invoice.paid", At: time.Now().Add(-3*time.Hour - 10*time.Minute), Body: []byte(`{}`)})
+	api := open(t, "stripe", "", server.URL, sendertest.Token).(sender.History)
+	all, _, err := api.Sent(t.Context(), sender.Registered{Events: []string{"*"}}, time.Now().Add(-time.Hour), everything)
+	if diff := cmp.Diff([]string{"evt_1"}, keys(all)); err != nil || diff != "" {
+		t.Errorf("%s, %v", diff, err)
+	}
+}
+
+// TestHistory_TheOldestOfTooManyComeFirst, and then the others, when those are known.
+func TestHistory_TheOldestOfTooManyComeFirst(t *testing.T) {
+	server := sendertest.GitHub()
+	defer server.Close()
+	id := server.Add(sendertest.Hook{URL: "https://hooks.example.com/x", Events: []string{"push"}, Active: true})
+	const most, all = 10_000, 10_050
+	for n := range all {
+		server.Send(sendertest.Sent{Hook: id, GUID: fmt.Sprint(n), Event: "push", At: time.Now(), Body: []byte(`{}`)})
+	}
+	api, hook := history(t, "github", "acme/site", server)
+	since := time.Now().Add(-time.Hour)
+	first, more, err := api.Sent(t.Context(), hook, since, everything)
+	if err != nil || !more || len(first) != most || first[0].Key != fmt.Sprint(most-1) || first[most-1].Key != "0" {
+		t.Fatalf("%d, %v, %v", len(first), more, err)
+	}
+	known := map[string]bool{}
+	for _, s := range first {
+		known[s.Key] = true
+	}
+	rest, more, err := api.Sent(t.Context(), hook, since, func(s *sender.Sent) bool { return !known[s.Key] })
+	if err != nil || more || len(rest) != all-most {
+		t.Errorf("%d, %v, %v", len(rest), more, err)
 	}
 }

@@ -3,6 +3,7 @@ package sender
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -12,16 +13,21 @@ import (
 
 // Sent implements History with the events of the account that the endpoint is to get. Stripe keeps
 // them for thirty days (docs.stripe.com/api/events/list; docs.stripe.com/webhooks/process-undelivered-events).
-func (s *stripe) Sent(ctx context.Context, hook Registered, since time.Time, wanted func(*Sent) bool) ([]*Sent, error) {
+func (s *stripe) Sent(ctx context.Context, hook Registered, since time.Time, wanted func(*Sent) bool) ([]*Sent, bool, error) {
 	found := newCollect(wanted)
+	if !s.timed { // since is by our clock, and what is asked for by Stripe's
+		if _, err := s.do(ctx, call{method: http.MethodGet, path: "/v1/events", query: url.Values{"limit": {"1"}}}); err != nil {
+			return nil, false, err
+		}
+	}
 	query := url.Values{"limit": {"100"}, "created[gte]": {strconv.FormatInt(s.began(since).Unix(), 10)}}
-	for range mostPages {
+	for range mostListed {
 		var page struct {
 			Data    []json.RawMessage `json:"data"`
 			HasMore bool              `json:"has_more"`
 		}
 		if _, err := s.do(ctx, call{method: http.MethodGet, path: "/v1/events", query: query, into: &page}); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		for _, body := range page.Data {
 			var e struct {
@@ -30,22 +36,19 @@ func (s *stripe) Sent(ctx context.Context, hook Registered, since time.Time, wan
 				Created int64  `json:"created"`
 			}
 			if err := s.decode(body, &e); err != nil {
-				return nil, err
+				return nil, false, err
 			}
 			query.Set("starting_after", e.ID)
 			if !slices.Contains(hook.Events, e.Type) && !slices.Contains(hook.Events, "*") {
 				continue
 			}
-			one := &Sent{ID: e.ID, Key: e.ID, At: time.Unix(e.Created, 0), Header: headers(nil), Body: body}
-			if !found.add(one) {
-				return found.all, found.full()
-			}
+			found.add(&Sent{ID: e.ID, Key: e.ID, At: time.Unix(e.Created, 0), Header: headers(nil), Body: body})
 		}
 		if !page.HasMore || len(page.Data) == 0 {
-			break
+			return found.all, found.more, nil
 		}
 	}
-	return found.all, nil
+	return nil, false, fmt.Errorf("%s lists more than %d pages", s.kind.Title, mostListed)
 }
 
 // Fetch implements History: the list has everything.
