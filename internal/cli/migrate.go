@@ -21,7 +21,7 @@ type migrateCmd struct {
 
 // Help is the longer text of the command.
 func (migrateCmd) Help() string {
-	return `Copies deliveries, jobs, what is remembered of keys, pauses and the audit log from a SQLite file into a PostgreSQL database, and then reads every row back and compares it. The file is not changed. When it is broken off, the same command goes on where it was.
+	return `Copies deliveries, jobs, held deliveries and reports still to be sent, what is remembered of keys, sources and expected deliveries, pauses and the audit log from a SQLite file into a PostgreSQL database, and then reads every row back and compares it. The file is not changed. When it is broken off, the same command goes on where it was.
 
     TO=postgres://tenterhook:…@db/tenterhook tenterhook migrate --from sqlite:tenterhook.db --to '$TO'
 

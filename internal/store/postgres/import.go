@@ -78,6 +78,11 @@ var importedTables = []imported{
 	{name: "audit_anchor", key: []string{"n"}, columns: columns("n hash")},
 	{name: "reject", key: []string{"seq"}, serial: true, columns: columns("seq id at ip hook status error reason size count last_at")},
 	{name: "replay", key: []string{"seq"}, serial: true, columns: columns("seq id data")},
+	{name: "held", key: []string{"delivery"}, columns: columns("delivery hook state taker tries until at reason scheme host raw_path sealed")},
+	{name: "report", key: []string{"job", "n"}, columns: columns("job n kind reached remote tries next_at at error open")},
+	{name: "listened", key: []string{"seq"}, serial: true, columns: columns("seq id since until")},
+	{name: "expectation", key: []string{"hook"}, columns: columns("hook since last silent")},
+	{name: "position", key: []string{"hook"}, columns: columns("hook source place")},
 }
 
 // Imported says what an import came to.
@@ -334,6 +339,9 @@ func convert(kind string, v any) (any, error) {
 				return nil, nil
 			}
 			return time.UnixMicro(v).UTC(), nil
+		}
+		if kind == "boolean" {
+			return v != 0, nil
 		}
 		return v, nil
 	case []byte:

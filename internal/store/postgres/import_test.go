@@ -1,14 +1,16 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/tenterhook/tenterhook/internal/job"
@@ -34,6 +36,9 @@ func filled(t *testing.T, deliveries int) *sqlite.Store {
 		if i%3 == 0 {
 			jobs[0].Controls, jobs[0].Keys = c, job.Keys{Debounce: fmt.Sprint("d", i%7), Once: fmt.Sprint("o\x00", i)}
 		}
+		if i%3 == 2 {
+			jobs[0].Reports = "github-status,github-deployment"
+		}
 		_, err := s.Accept(t.Context(), d, jobs)
 		must(t, err)
 		if i%3 != 1 {
@@ -48,6 +53,7 @@ func filled(t *testing.T, deliveries int) *sqlite.Store {
 		must(t, s.EndFollowUp(t.Context(), id, u))
 		must(t, s.Conclude(t.Context(), id, epoch))
 	}
+	fillSenderSide(t, s)
 	must(t, s.SetPause(t.Context(), job.Pause{Hook: "deploy", Since: epoch, Reason: "r"}, true))
 	for i := range 5 {
 		_, err = s.Audit(t.Context(), job.AuditEntry{At: epoch, Who: "w", Subject: fmt.Sprint(i)})
@@ -58,6 +64,36 @@ func filled(t *testing.T, deliveries int) *sqlite.Store {
 	must(t, s.KeepRejects(t.Context(), []job.Reject{{ID: job.NewID(), At: epoch, IP: "::1", Status: 401, Size: -1, Count: 2, LastAt: epoch}}, 10))
 	must(t, s.KeepReplay(t.Context(), job.Replay{ID: job.NewID(), CreatedAt: epoch, Status: job.ReplayDone}))
 	return s
+}
+
+// fillSenderSide stores what belongs to the sender's side: held deliveries in each of their states,
+// reports that were told and that are to be told again, when somebody listened, and the rest.
+func fillSenderSide(t *testing.T, s *sqlite.Store) {
+	t.Helper()
+	var ids []string
+	for i := range 4 {
+		d := newDelivery(fmt.Sprintf("held %d", i))
+		d.Held = &job.Held{At: epoch, Scheme: "https", Host: "hooks.example.com", RawPath: "/a%2fb", Sealed: []byte{0, 1, byte(i)}}
+		_, err := s.Accept(t.Context(), d, nil)
+		must(t, err)
+		ids = append(ids, d.ID)
+	}
+	_, err := s.TakeHeld(t.Context(), job.Taking{Hooks: []string{"deploy"}, Taker: "laptop", Most: 3, Bytes: 1 << 20, At: epoch, Until: epoch.Add(time.Minute)})
+	must(t, err)
+	for state, id := range map[job.HeldState]string{job.HeldAcknowledged: ids[0], job.HeldRefused: ids[1]} {
+		_, err = s.SettleHeld(t.Context(), job.HeldEnd{Hooks: []string{"deploy"}, Deliveries: []string{id}, State: state, Reason: "r\x00", At: epoch})
+		must(t, err)
+	}
+	due, err := s.DueReports(t.Context(), epoch, 2)
+	must(t, err)
+	due[0].Error, due[0].Tries, due[0].NextAt, due[0].At = "busy\x00", 1, epoch.Add(time.Hour), epoch
+	due[1].Reached, due[1].Remote, due[1].At, due[1].Open = job.StageWaiting, "7", epoch, false
+	must(t, s.SetReport(t.Context(), due[0]))
+	must(t, s.SetReport(t.Context(), due[1]))
+	must(t, s.KeepListened(t.Context(), job.Listened{ID: job.NewID(), Since: epoch, Until: epoch.Add(time.Hour)}))
+	must(t, s.SetExpectation(t.Context(), job.Expectation{Hook: "deploy", Since: epoch, Silent: epoch.Add(time.Hour)}, true))
+	must(t, s.SetExpectation(t.Context(), job.Expectation{Hook: "other", Since: epoch, Last: epoch}, true))
+	must(t, s.SetPosition(t.Context(), job.Position{Hook: "deploy", Source: "gosmee:00", Place: "17-0"}, true))
 }
 
 // content is everything of a store that can be asked for.
@@ -73,8 +109,12 @@ func content(t *testing.T, s store.Store) (all []any) {
 		must(t, err)
 		for _, d := range page {
 			add(s.Delivery(t.Context(), d.ID))
+			if held, err := s.Holding(t.Context(), d.ID); !errors.Is(err, store.ErrNotFound) {
+				add(held, err)
+			}
 			for _, id := range d.JobIDs {
 				add(s.Job(t.Context(), id))
+				add(s.Reports(t.Context(), id))
 				add(s.Attempts(t.Context(), id))
 				add(s.FollowUps(t.Context(), id))
 			}
@@ -89,6 +129,11 @@ func content(t *testing.T, s store.Store) (all []any) {
 	add(s.AuditAnchor(t.Context()))
 	add(s.Rejects(t.Context(), store.Filter{}))
 	add(s.Replays(t.Context()))
+	add(s.HeldCounts(t.Context()))
+	add(s.DueReports(t.Context(), epoch.Add(2*time.Hour), 500))
+	add(s.Listened(t.Context()))
+	add(s.Expectations(t.Context()))
+	add(s.Positions(t.Context()))
 	return all
 }
 
@@ -119,15 +164,37 @@ func TestImport_CopiesEverythingAndGoesOnWhereItWasBrokenOff(t *testing.T) {
 		t.Errorf("it came to %+v", sum)
 	}
 	to := open(t, url, Options{})
-	if diff := cmp.Diff(content(t, from), content(t, to), cmpopts.EquateEmpty()); diff != "" {
+	if diff := gocmp.Diff(content(t, from), content(t, to), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("the stores differ (-sqlite +postgres):\n%.3000s", diff)
 	}
 	if r, err := to.Accept(t.Context(), newDelivery("key 7 \x00"), nil); err != nil || !r.Duplicate {
 		t.Errorf("a key is not remembered: %+v, %v", r, err)
 	}
+	after := job.Taking{Hooks: []string{"deploy"}, Taker: "server", Most: 10, Bytes: 1 << 20, At: epoch.Add(time.Hour), Until: epoch.Add(2 * time.Hour)}
+	if taken, err := to.TakeHeld(t.Context(), after); err != nil || len(taken) != 2 {
+		t.Errorf("%d held deliveries can be taken, %v", len(taken), err)
+	}
 	must(t, put(to, newDelivery("new"))) // numbered behind the others
 	if _, err := Import(t.Context(), url, from, "t.db", func(int, int) {}); err == nil {
 		t.Error("a store in use is imported into")
+	}
+}
+
+// TestImport_KnowsEveryTable: who adds one to the SQLite store decides here what becomes of it.
+func TestImport_KnowsEveryTable(t *testing.T) {
+	known := map[string]bool{"body": true, "dedupe_run": true, "dedupe_salt": true} // with the deliveries; how SQLite finds keys
+	for _, table := range importedTables {
+		known[cmp.Or(table.counted, table.name)] = true
+	}
+	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "t.db"), sqlite.Options{})
+	must(t, err)
+	t.Cleanup(func() { _ = s.Close() })
+	rows, err := s.Rows(t.Context(), "sqlite_schema", []string{"name", "type"}, []string{"name"}, nil, 500)
+	must(t, err)
+	for _, row := range rows {
+		if name := fmt.Sprint(row[0]); row[1] == "table" && !strings.HasPrefix(name, "sqlite_") && !known[name] {
+			t.Errorf("table %s is not copied", name)
+		}
 	}
 }
 
