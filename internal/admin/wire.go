@@ -245,6 +245,9 @@ type Source struct {
 	Refused     int64  `json:"refused"`      // in this run: not genuine, or not readable
 	Held        *int   `json:"held"`         // what waits there; null where it does not say
 	Problem     string `json:"problem"`
+	LostAt      Time   `json:"lost_at"`   // when the connection was last lost in this run, or could not be made; null for never
+	Lost        string `json:"lost"`      // why
+	Elsewhere   bool   `json:"elsewhere"` // another daemon on the store takes from it
 }
 
 // HeldStatus is how it is with a hook whose deliveries are held for others.
@@ -253,6 +256,7 @@ type HeldStatus struct {
 	Waiting  int           `json:"waiting"` // with those that a taker has
 	Taken    int           `json:"taken"`   // that a taker has and has not acknowledged
 	Refused  int           `json:"refused"` // by a taker; they are kept
+	Lost     int64         `json:"lost"`    // in this run: retention deleted them before a taker had them
 	Most     int           `json:"most"`    // beyond it senders are told to come again
 	OldestAt Time          `json:"oldest_at"`
 	Takers   []TakerStatus `json:"takers"`
@@ -262,6 +266,10 @@ type HeldStatus struct {
 type TakerStatus struct {
 	Name   string `json:"name"`
 	SeenAt Time   `json:"seen_at"` // when it last asked in this run; null for never
+	Has    int    `json:"has"`     // of this hook, that it has and has not acknowledged
+	// Of all its hooks, in this run.
+	Taken   int64 `json:"taken"`
+	Refused int64 `json:"refused"`
 }
 
 // Expected is how it is with a hook that expects deliveries.

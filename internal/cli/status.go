@@ -49,22 +49,24 @@ func (c statusCmd) Run(e *env) error {
 
 func showStatus(e *env, s *admin.Status) {
 	fmt.Fprintln(e.stdout, headline(e, s))
-	facts(e.stdout, e.out,
-		[2]string{"  listens on", printable(strings.Join(s.Listen, ", "))},
-		[2]string{"  not listening", gaps(e.now(), s.Gaps)},
-		[2]string{"  deliveries", deliveriesIn(e.now(), &s.Traffic)},
-		[2]string{"  answered in", ackTimes(e, s.Traffic.Ack)},
-		[2]string{"  refused", refusals(s.Traffic.Refused)},
-		[2]string{"  jobs", queue(e, s)},
-		[2]string{"  missing", e.out.paint(red, missing(e.now(), s.Expected))},
-		[2]string{"  sources", sources(e, s.Sources)},
-		[2]string{"  held", held(e, s.Held)},
-		[2]string{"  paused", e.out.paint(yellow, pausedNames(e.now(), s.Paused))},
-		[2]string{"  hooks", fmt.Sprintf("%d, configuration %s", s.Hooks, printable(s.Config.Digest))},
-		[2]string{"  last reload", reloadState(e, &s.Config)},
-		[2]string{"  needs a restart", e.out.paint(yellow, printable(strings.Join(s.Config.NeedsRestart, ", ")))},
-		[2]string{"  store", printable(s.Store)},
-	)
+	all := [][2]string{
+		{"  listens on", printable(strings.Join(s.Listen, ", "))},
+		{"  not listening", gaps(e.now(), s.Gaps)},
+		{"  deliveries", deliveriesIn(e.now(), &s.Traffic)},
+		{"  answered in", ackTimes(e, s.Traffic.Ack)},
+		{"  refused", refusals(s.Traffic.Refused)},
+		{"  jobs", queue(e, s)},
+		{"  missing", e.out.paint(red, missing(e.now(), s.Expected))},
+	}
+	all = append(all, listed("  sources", sources(e, s.Sources))...)
+	all = append(all, listed("  held", held(e, s.Held))...)
+	facts(e.stdout, e.out, append(all, [][2]string{
+		{"  paused", e.out.paint(yellow, pausedNames(e.now(), s.Paused))},
+		{"  hooks", fmt.Sprintf("%d, configuration %s", s.Hooks, printable(s.Config.Digest))},
+		{"  last reload", reloadState(e, &s.Config)},
+		{"  needs a restart", e.out.paint(yellow, printable(strings.Join(s.Config.NeedsRestart, ", ")))},
+		{"  store", printable(s.Store)},
+	}...)...)
 	for _, secret := range s.Secrets {
 		fmt.Fprintln(e.stdout, "  "+printable(secretUse(secret, s.StartedAt.Time, e.now())))
 	}
@@ -91,70 +93,6 @@ func gaps(now time.Time, all []admin.Gap) string {
 		parts = append(parts, fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(parts, ", ")
-}
-
-// missing are the hooks whose expected deliveries do not come.
-func missing(now time.Time, expected []admin.Expected) string {
-	var parts []string
-	for _, x := range expected {
-		if !x.MissingSince.IsZero() {
-			parts = append(parts, fmt.Sprintf("%s: nothing for %s, expected %s ago", printable(x.Hook), age(now, x.MissingSince.Time), age(now, x.DueAt.Time)))
-		}
-	}
-	return strings.Join(parts, ", ")
-}
-
-// held are the hooks whose deliveries others take.
-func held(e *env, all []admin.HeldStatus) string {
-	var parts []string
-	for _, h := range all {
-		text := fmt.Sprintf("%s: %d waiting", printable(h.Hook), h.Waiting)
-		if h.Waiting >= h.Most {
-			text = e.out.paint(red, text+", and no more are taken in")
-		}
-		if h.Waiting > 0 && !h.OldestAt.IsZero() {
-			text += fmt.Sprintf(", the oldest for %s", age(e.now(), h.OldestAt.Time))
-		}
-		if h.Refused > 0 {
-			text += ", " + e.out.paint(yellow, fmt.Sprintf("%d refused", h.Refused))
-		}
-		for _, t := range h.Takers {
-			seen := "not seen"
-			if !t.SeenAt.IsZero() {
-				seen = "seen " + age(e.now(), t.SeenAt.Time) + " ago"
-			}
-			text += fmt.Sprintf(", %s %s", printable(t.Name), seen)
-		}
-		parts = append(parts, text)
-	}
-	return strings.Join(parts, "; ")
-}
-
-// sources are where hooks take deliveries from, and how it is with them.
-func sources(e *env, all []admin.Source) string {
-	var parts []string
-	for _, s := range all {
-		text := fmt.Sprintf("%s from %s ", printable(s.Hook), s.Kind)
-		switch {
-		case s.ConnectedAt.IsZero() && s.Problem == "":
-			text += e.out.paint(yellow, "not connected yet")
-		case s.ConnectedAt.IsZero():
-			text += e.out.paint(red, "not connected") + ": " + printable(s.Problem)
-		default:
-			text += "connected for " + age(e.now(), s.ConnectedAt.Time)
-		}
-		if s.Held != nil && *s.Held > 0 {
-			text += fmt.Sprintf(", %d waiting there", *s.Held)
-		}
-		if s.Refused > 0 {
-			text += fmt.Sprintf(", %d refused", s.Refused)
-		}
-		if !s.LastAt.IsZero() {
-			text += fmt.Sprintf(", the last came %s ago", age(e.now(), s.LastAt.Time))
-		}
-		parts = append(parts, text)
-	}
-	return strings.Join(parts, "; ")
 }
 
 // deliveriesIn is what came in during this run.

@@ -68,6 +68,7 @@ type Daemon struct {
 	silence *silence
 	pulls   *pulls
 	holder  *relay.Relay
+	untaken untaken
 	// searches has an element for each search that runs.
 	searches chan struct{}
 	catchups catchups

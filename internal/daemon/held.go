@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/tenterhook/tenterhook/internal/admin"
@@ -17,6 +18,7 @@ import (
 	"github.com/tenterhook/tenterhook/internal/ingress"
 	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/relay"
+	"github.com/tenterhook/tenterhook/internal/store"
 )
 
 type relaySpec struct {
@@ -183,15 +185,50 @@ func (d *Daemon) held() []admin.HeldStatus {
 			continue
 		}
 		c := d.holder.Counts(h.Name)
-		one := admin.HeldStatus{Hook: h.Name, Waiting: c.Waiting, Taken: c.Taken, Refused: c.Refused, Most: h.Hold.Most, OldestAt: admin.Time{Time: c.Oldest}, Takers: []admin.TakerStatus{}}
+		one := admin.HeldStatus{
+			Hook: h.Name, Waiting: c.Waiting, Taken: c.Taken(), Refused: c.Refused, Most: h.Hold.Most, OldestAt: admin.Time{Time: c.Oldest},
+			Lost: d.untaken.number(h.Name, job.HeldWaiting) + d.untaken.number(h.Name, job.HeldRefused), Takers: []admin.TakerStatus{},
+		}
 		for _, t := range conf.Settings.Relay.Takers {
 			if slices.Contains(t.Hooks, h.Name) {
-				one.Takers = append(one.Takers, admin.TakerStatus{Name: t.Name, SeenAt: admin.Time{Time: d.holder.Seen(t.Name)}})
+				tally := d.holder.Tally(t.Name)
+				one.Takers = append(one.Takers, admin.TakerStatus{
+					Name: t.Name, SeenAt: admin.Time{Time: tally.Seen}, Has: c.With[t.Name], Taken: tally.Taken, Refused: tally.Refused,
+				})
 			}
 		}
 		out = append(out, one)
 	}
 	return out
+}
+
+// untaken counts the held deliveries that retention deleted before a taker had them, in this run. It is
+// safe for concurrent use.
+type untaken struct {
+	mu     sync.Mutex
+	counts map[ofHeld]int64
+}
+
+type ofHeld struct {
+	hook  string
+	state job.HeldState
+}
+
+func (u *untaken) add(all []store.Untaken) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.counts == nil {
+		u.counts = map[ofHeld]int64{}
+	}
+	for _, one := range all {
+		u.counts[ofHeld{one.Hook, one.State}] += int64(one.Number)
+	}
+}
+
+func (u *untaken) number(hook string, state job.HeldState) int64 {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.counts[ofHeld{hook, state}]
 }
 
 // handOutAgain is what replaying a held delivery means: a taker gets it once more.

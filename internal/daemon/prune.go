@@ -36,6 +36,8 @@ func (d *Daemon) pruneLogs(ctx context.Context) {
 // prune applies retention in small slices until ctx ends.
 func (d *Daemon) prune(ctx context.Context) {
 	pause := pruneBreath
+	round := map[ofHeld]int{} // what was held and not taken, of which the log tells once
+	defer d.tellUntaken(round)
 	for {
 		select {
 		case <-ctx.Done():
@@ -47,16 +49,32 @@ func (d *Daemon) prune(ctx context.Context) {
 			d.pruneLogs(ctx)
 			continue
 		}
-		more, err := d.store.Prune(ctx, d.booted.Retention, time.Now())
-		if err != nil && ctx.Err() == nil {
-			d.log.Warn("retention", "error", err)
-		}
-		if !more {
+		pause = pruneBreath
+		if !d.pruneSlice(ctx, round) {
+			d.tellUntaken(round)
 			d.pruneLogs(ctx)
-		}
-		pause = pruneEvery
-		if more && err == nil {
-			pause = pruneBreath
+			pause = pruneEvery
 		}
 	}
+}
+
+// pruneSlice deletes a slice, and reports whether there is more. It adds what nobody had taken to round.
+func (d *Daemon) pruneSlice(ctx context.Context, round map[ofHeld]int) (more bool) {
+	pruned, err := d.store.Prune(ctx, d.booted.Retention, time.Now())
+	if err != nil && ctx.Err() == nil {
+		d.log.Warn("retention", "error", err)
+	}
+	d.untaken.add(pruned.Untaken)
+	for _, u := range pruned.Untaken {
+		round[ofHeld{u.Hook, u.State}] += u.Number
+	}
+	return pruned.More
+}
+
+// tellUntaken says what retention deleted in a round that no taker has: a person lost something.
+func (d *Daemon) tellUntaken(round map[ofHeld]int) {
+	for of, n := range round {
+		d.log.Error("held deliveries deleted that nobody has taken: they were older than store.retention.for", "hook", of.hook, "deliveries", n, "state", string(of.state))
+	}
+	clear(round)
 }

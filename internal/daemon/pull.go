@@ -11,8 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/tenterhook/tenterhook/internal/admin"
 	"github.com/tenterhook/tenterhook/internal/hook"
 	"github.com/tenterhook/tenterhook/internal/ingress"
@@ -211,37 +209,52 @@ func (p *pulls) polled(h *hook.Hook, caught admin.Caught, err error) {
 	s.Held = -1
 	switch {
 	case err != nil:
-		s.Connected, s.Problem = time.Time{}, err.Error()
+		if !s.Connected.IsZero() {
+			s.Losses++
+		}
+		s.Connected, s.Problem, s.Lost, s.LostAt = time.Time{}, err.Error(), err.Error(), now
 	case s.Connected.IsZero():
 		s.Connected, s.Problem = now, ""
 	}
 	p.polls[h.Name] = s
 }
 
-// status is how it is with the sources, in the order of the file.
+// stateOf is how it is with the source of a hook.
+func (p *pulls) stateOf(h *hook.Hook) pull.State {
+	p.mu.Lock()
+	one, s := p.running[h.Name], p.polls[h.Name]
+	p.mu.Unlock()
+	switch {
+	case one != nil:
+		s = one.source.State()
+	case h.Pull.Kind != hook.PullPoll || s.Held == 0:
+		s.Held = -1
+	}
+	return s
+}
+
+// each calls with every hook that has a source, in the order of the file.
+func (p *pulls) each(f func(h *hook.Hook, s pull.State)) {
+	for _, h := range p.hooks().Hooks() {
+		if h.Pull != nil && h.Enabled {
+			f(h, p.stateOf(h))
+		}
+	}
+}
+
+// status is how it is with the sources.
 func (p *pulls) status() []admin.Source {
 	out := []admin.Source{}
-	for _, h := range p.hooks().Hooks() {
-		if h.Pull == nil || !h.Enabled {
-			continue
-		}
-		p.mu.Lock()
-		one, s := p.running[h.Name], p.polls[h.Name]
-		p.mu.Unlock()
-		if one != nil {
-			s = one.source.State()
-		} else if h.Pull.Kind != hook.PullPoll || s.Held == 0 {
-			s.Held = -1
-		}
+	p.each(func(h *hook.Hook, s pull.State) {
 		w := admin.Source{
 			Hook: h.Name, Kind: h.Pull.Kind, ConnectedAt: admin.Time{Time: s.Connected}, LastAt: admin.Time{Time: s.Last},
-			Taken: s.Taken, Refused: s.Refused, Problem: s.Problem,
+			Taken: s.Taken, Refused: s.Refused, Problem: s.Problem, LostAt: admin.Time{Time: s.LostAt}, Lost: s.Lost, Elsewhere: !p.leads(),
 		}
 		if s.Held >= 0 {
 			w.Held = &s.Held
 		}
 		out = append(out, w)
-	}
+	})
 	return out
 }
 
@@ -272,33 +285,4 @@ func (d *Daemon) takePulled(ctx context.Context, name string, got *pull.Delivere
 		d.log.Warn("pulled delivery not stored, tried again", "hook", name, "error", err)
 	}
 	return err
-}
-
-// What Prometheus is told of sources.
-var (
-	sourceUpDesc    = prometheus.NewDesc("tenterhook_source_connected", "1 while the source of a hook's deliveries is connected.", []string{"hook", "source"}, nil)
-	sourceTakenDesc = prometheus.NewDesc("tenterhook_source_taken_total", "Deliveries that a source gave.", []string{"hook", "source"}, nil)
-	sourceHeldDesc  = prometheus.NewDesc("tenterhook_source_held", "Deliveries that wait at the source, where it says.", []string{"hook", "source"}, nil)
-)
-
-// Describe implements prometheus.Collector.
-func (*pulls) Describe(c chan<- *prometheus.Desc) {
-	c <- sourceUpDesc
-	c <- sourceTakenDesc
-	c <- sourceHeldDesc
-}
-
-// Collect implements prometheus.Collector.
-func (p *pulls) Collect(c chan<- prometheus.Metric) {
-	for _, s := range p.status() {
-		up := 0.0
-		if !s.ConnectedAt.IsZero() {
-			up = 1
-		}
-		c <- prometheus.MustNewConstMetric(sourceUpDesc, prometheus.GaugeValue, up, s.Hook, s.Kind)
-		c <- prometheus.MustNewConstMetric(sourceTakenDesc, prometheus.CounterValue, float64(s.Taken), s.Hook, s.Kind)
-		if s.Held != nil {
-			c <- prometheus.MustNewConstMetric(sourceHeldDesc, prometheus.GaugeValue, float64(*s.Held), s.Hook, s.Kind)
-		}
-	}
 }

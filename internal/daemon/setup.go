@@ -107,7 +107,7 @@ func (d *Daemon) openWatches(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	d.metrics.registry.MustRegister(d.heard, d.silence, d.pulls)
+	d.metrics.registry.MustRegister(d.heard, d.silence, d.pulls, heldCollector{d})
 	return nil
 }
 

@@ -55,8 +55,35 @@ type HeldEnd struct {
 // HeldCount is how many deliveries of a hook are held.
 type HeldCount struct {
 	Hook    string
-	Waiting int // those that a taker has included
-	Taken   int // of them
+	Waiting int            // those that a taker has included
+	With    map[string]int // of them, by the taker that has them, while its lease lasts; nil for none
 	Refused int
 	Oldest  time.Time // when the oldest that waits was received; zero for none
+}
+
+// AddTo adds what one taker has of a hook, or nobody, to counts that are in the order of the hooks.
+func (c HeldCount) AddTo(all []HeldCount, taker string) []HeldCount {
+	if len(all) == 0 || all[len(all)-1].Hook != c.Hook {
+		all = append(all, HeldCount{Hook: c.Hook})
+	}
+	sum := &all[len(all)-1]
+	sum.Waiting, sum.Refused = sum.Waiting+c.Waiting, sum.Refused+c.Refused
+	if taker != "" {
+		if sum.With == nil {
+			sum.With = map[string]int{}
+		}
+		sum.With[taker] += c.Waiting
+	}
+	if sum.Oldest.IsZero() || !c.Oldest.IsZero() && c.Oldest.Before(sum.Oldest) {
+		sum.Oldest = c.Oldest
+	}
+	return all
+}
+
+// Taken is how many of those that wait a taker has.
+func (c HeldCount) Taken() (n int) {
+	for _, with := range c.With {
+		n += with
+	}
+	return n
 }

@@ -58,6 +58,9 @@ type State struct {
 	Refused   int64     // in this run
 	Held      int       // what waits at the source; -1 where it does not say
 	Problem   string    // why it is not connected, or what was lost; "" for nothing
+	LostAt    time.Time // when the connection was last lost, or could not be made; zero for never in this run
+	Lost      string    // why
+	Losses    int64     // how often there was a connection and it was lost
 }
 
 // watch is a State that is told of, in the log too: once for each change.
@@ -100,11 +103,15 @@ const tellAgain = 10 * time.Minute
 func (w *watch) lost(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	was := !w.state.Connected.IsZero()
 	w.state.Connected = time.Time{}
 	if err == nil {
 		return
 	}
-	w.state.Problem = err.Error()
+	if was {
+		w.state.Losses++
+	}
+	w.state.Problem, w.state.Lost, w.state.LostAt = err.Error(), err.Error(), time.Now()
 	if now := time.Now(); w.told != w.state.Problem || now.Sub(w.at) > tellAgain {
 		w.told, w.at = w.state.Problem, now
 		w.log.Warn("source not connected, tried again until it is", "error", err)

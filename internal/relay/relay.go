@@ -31,7 +31,7 @@ import (
 type Store interface {
 	TakeHeld(ctx context.Context, t job.Taking) ([]job.Delivery, error)
 	SettleHeld(ctx context.Context, e job.HeldEnd) (int, error)
-	HeldCounts(ctx context.Context) ([]job.HeldCount, error)
+	HeldCounts(ctx context.Context, now time.Time) ([]job.HeldCount, error)
 }
 
 // Taker is who may take.
@@ -63,8 +63,8 @@ type Relay struct {
 	mu      sync.Mutex
 	news    chan struct{} // closed when there may be something to hand out
 	counts  map[string]job.HeldCount
-	waiting map[string]int       // how many requests of a taker wait
-	seen    map[string]time.Time // when a taker last asked
+	waiting map[string]int   // how many requests of a taker wait
+	tallies map[string]Tally // of takers
 	// Requests without a token since it was last told of them.
 	strangers int
 	told      time.Time
@@ -86,7 +86,7 @@ const (
 
 // New makes a Relay and counts what is held.
 func New(ctx context.Context, o Options) (*Relay, error) {
-	r := &Relay{Options: o, ended: make(chan struct{}), news: make(chan struct{}), waiting: map[string]int{}, seen: map[string]time.Time{}}
+	r := &Relay{Options: o, ended: make(chan struct{}), news: make(chan struct{}), waiting: map[string]int{}, tallies: map[string]Tally{}}
 	return r, r.Count(ctx)
 }
 
@@ -95,7 +95,7 @@ func (r *Relay) Close() { r.once.Do(func() { close(r.ended) }) }
 
 // Count counts anew what is held.
 func (r *Relay) Count(ctx context.Context) error {
-	all, err := r.Store.HeldCounts(ctx)
+	all, err := r.Store.HeldCounts(ctx, time.Now())
 	if err != nil {
 		return err
 	}
@@ -140,11 +140,35 @@ func (r *Relay) tell() {
 	r.news = make(chan struct{})
 }
 
-// Seen is when a taker last asked in this run.
-func (r *Relay) Seen(taker string) time.Time {
+// Tally is what a taker did in this run.
+type Tally struct {
+	Seen    time.Time // when it last asked; zero for never
+	Taken   int64     // that it acknowledged
+	Refused int64
+}
+
+// Tally returns what a taker did in this run.
+func (r *Relay) Tally(taker string) Tally {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.seen[taker]
+	return r.tallies[taker]
+}
+
+func (t *Tally) settled(as job.HeldState, n int64) {
+	switch as {
+	case job.HeldAcknowledged:
+		t.Taken += n
+	case job.HeldRefused:
+		t.Refused += n
+	}
+}
+
+func (r *Relay) tally(taker string, count func(t *Tally)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t := r.tallies[taker]
+	count(&t)
+	r.tallies[taker] = t
 }
 
 // ServeHTTP answers takers, and tells nobody else anything.
@@ -326,6 +350,7 @@ func (r *Relay) settle(w http.ResponseWriter, req *http.Request, taker Taker) {
 			return
 		}
 		answer.Settled += n
+		r.tally(taker.Name, func(t *Tally) { t.settled(end.State, int64(n)) })
 	}
 	if err := r.Count(req.Context()); err != nil && req.Context().Err() == nil {
 		r.Log.Warn("held deliveries not counted", "error", err)
@@ -373,9 +398,9 @@ func (r *Relay) allowed(w http.ResponseWriter, taker Taker, hooks []string) bool
 
 // enter counts a taker's request in, and reports false when it has too many.
 func (r *Relay) enter(name string) bool {
+	r.tally(name, func(t *Tally) { t.Seen = time.Now() })
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.seen[name] = time.Now()
 	if r.waiting[name] >= mostWaiting {
 		return false
 	}
@@ -384,9 +409,9 @@ func (r *Relay) enter(name string) bool {
 }
 
 func (r *Relay) leave(name string) {
+	r.tally(name, func(t *Tally) { t.Seen = time.Now() })
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.seen[name] = time.Now()
 	if r.waiting[name]--; r.waiting[name] == 0 {
 		delete(r.waiting, name)
 	}

@@ -103,6 +103,34 @@ type Retention struct {
 	Audit      int           // how many entries of the audit log are kept at most; 0 is no bound
 }
 
+// Pruned is what one slice of retention came to.
+type Pruned struct {
+	More    bool // there is more to delete
+	Untaken []Untaken
+}
+
+// Untaken are held deliveries of a hook that retention deleted and that no taker has: what was sent
+// in them is lost.
+type Untaken struct {
+	Hook   string
+	State  job.HeldState // job.HeldWaiting or job.HeldRefused
+	Number int
+}
+
+// Went counts a held delivery that was deleted.
+func (p *Pruned) Went(hook string, state job.HeldState) {
+	if state == job.HeldAcknowledged {
+		return
+	}
+	for i := range p.Untaken {
+		if u := &p.Untaken[i]; u.Hook == hook && u.State == state {
+			u.Number++
+			return
+		}
+	}
+	p.Untaken = append(p.Untaken, Untaken{hook, state, 1})
+}
+
 // Store is the whole contract. Consumers declare the few methods they need themselves; only the
 // conformance suite and the wiring see all of it.
 type Store interface {
@@ -158,7 +186,7 @@ type Store interface {
 	SetReport(ctx context.Context, r job.Report) error
 	// Prune deletes one small slice of what retention no longer keeps and of expired keys. It
 	// reports whether there is more to do.
-	Prune(ctx context.Context, r Retention, now time.Time) (more bool, err error)
+	Prune(ctx context.Context, r Retention, now time.Time) (Pruned, error)
 
 	// Delivery returns one delivery with its body and JobIDs.
 	Delivery(ctx context.Context, id string) (job.Delivery, error)
@@ -201,8 +229,9 @@ type Store interface {
 	Positions(ctx context.Context) ([]job.Position, error)
 	// Holding returns how it is with a held delivery, and ErrNotFound for any other.
 	Holding(ctx context.Context, delivery string) (job.Held, error)
-	// HeldCounts returns how many deliveries wait for a taker or were refused, by hook.
-	HeldCounts(ctx context.Context) ([]job.HeldCount, error)
+	// HeldCounts returns how many deliveries wait for a taker or were refused, by hook, and who has
+	// them now.
+	HeldCounts(ctx context.Context, now time.Time) ([]job.HeldCount, error)
 	// DueReports returns reports whose job is not at what they Reached, and whose NextAt has come.
 	DueReports(ctx context.Context, now time.Time, most int) ([]job.Report, error)
 	// Reports returns the reports of a job.

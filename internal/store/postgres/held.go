@@ -137,20 +137,22 @@ func (r *reads) Holding(ctx context.Context, id string) (job.Held, error) {
 
 // HeldCounts returns how many deliveries are held, by hook. Those that were acknowledged are not
 // counted.
-func (r *reads) HeldCounts(ctx context.Context) ([]job.HeldCount, error) {
+func (r *reads) HeldCounts(ctx context.Context, now time.Time) (out []job.HeldCount, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	rows, err := r.pool.Query(ctx, `SELECT h.hook, count(*) FILTER (WHERE h.state = 'waiting'), count(*) FILTER (WHERE h.state = 'waiting' AND h.until IS NOT NULL),
-		count(*) FILTER (WHERE h.state = 'refused'), min(d.received_at) FILTER (WHERE h.state = 'waiting')
-		FROM held h JOIN delivery d ON d.seq = h.delivery WHERE h.state <> 'acknowledged' GROUP BY h.hook ORDER BY h.hook COLLATE "C"`)
+	rows, err := r.pool.Query(ctx, `SELECT h.hook, CASE WHEN h.state = 'waiting' AND h.until > $1 THEN h.taker ELSE '' END AS holder,
+		count(*) FILTER (WHERE h.state = 'waiting'), count(*) FILTER (WHERE h.state = 'refused'), min(d.received_at) FILTER (WHERE h.state = 'waiting')
+		FROM held h JOIN delivery d ON d.seq = h.delivery WHERE h.state <> 'acknowledged' GROUP BY h.hook, holder ORDER BY h.hook COLLATE "C"`, nullTime(now))
 	if err != nil {
 		return nil, fmt.Errorf("count held deliveries: %w", err)
 	}
-	out, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (one job.HeldCount, err error) {
-		var oldest *time.Time
-		err = row.Scan(&one.Hook, &one.Waiting, &one.Taken, &one.Refused, &oldest)
+	var one job.HeldCount
+	var holder string
+	var oldest *time.Time
+	_, err = pgx.ForEachRow(rows, []any{&one.Hook, &holder, &one.Waiting, &one.Refused, &oldest}, func() error {
 		one.Oldest = timeOf(oldest)
-		return one, err
+		out = one.AddTo(out, holder)
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("count held deliveries: %w", err)

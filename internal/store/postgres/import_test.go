@@ -129,7 +129,7 @@ func content(t *testing.T, s store.Store) (all []any) {
 	add(s.AuditAnchor(t.Context()))
 	add(s.Rejects(t.Context(), store.Filter{}))
 	add(s.Replays(t.Context()))
-	add(s.HeldCounts(t.Context()))
+	add(s.HeldCounts(t.Context(), epoch))
 	add(s.DueReports(t.Context(), epoch.Add(2*time.Hour), 500))
 	add(s.Listened(t.Context()))
 	add(s.Expectations(t.Context()))

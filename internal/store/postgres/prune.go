@@ -18,16 +18,16 @@ const pruneRows = 200
 
 // Prune deletes one slice of what retention no longer keeps, oldest first, and of expired keys.
 // It waits until no other write does.
-func (s *Store) Prune(ctx context.Context, r store.Retention, now time.Time) (more bool, err error) {
+func (s *Store) Prune(ctx context.Context, r store.Retention, now time.Time) (store.Pruned, error) {
 	old, err := s.prunable(ctx, r, now)
 	if err != nil {
-		return false, fmt.Errorf("prune: %w", err)
+		return store.Pruned{}, fmt.Errorf("prune: %w", err)
 	}
 	op := &prune{deliveries: old, audit: r.Audit, now: now}
 	if err := s.writer.doLow(ctx, op); err != nil {
-		return false, fmt.Errorf("prune: %w", err)
+		return store.Pruned{}, fmt.Errorf("prune: %w", err)
 	}
-	return op.more, nil
+	return op.pruned, nil
 }
 
 // prune deletes what a reader found, as far as it still may be.
@@ -36,7 +36,7 @@ type prune struct {
 	audit      int // entries of the audit log to keep
 	now        time.Time
 
-	more bool
+	pruned store.Pruned
 }
 
 func (o *prune) statement() (string, []any, string) { return "", nil, "" }
@@ -67,14 +67,15 @@ func (o *prune) finish(ctx context.Context, tx pgx.Tx) error {
 	if err != nil {
 		return err
 	}
-	if err := deleteDeliveries(ctx, tx, seqs); err != nil {
+	o.pruned = store.Pruned{} // finish may run again
+	if err := o.delete(ctx, tx, seqs); err != nil {
 		return err
 	}
 	audited, err := pruneAudit(ctx, tx, o.audit)
 	if err != nil {
 		return err
 	}
-	o.more = len(seqs) >= pruneRows || audited >= pruneRows
+	o.pruned.More = len(seqs) >= pruneRows || audited >= pruneRows
 	for _, sql := range []string{
 		`DELETE FROM dedupe WHERE (hook, key) IN (SELECT hook, key FROM dedupe WHERE expires_at <= $1
 			ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)`,
@@ -85,14 +86,24 @@ func (o *prune) finish(ctx context.Context, tx pgx.Tx) error {
 		if err != nil {
 			return err
 		}
-		o.more = o.more || tag.RowsAffected() >= pruneRows
+		o.pruned.More = o.pruned.More || tag.RowsAffected() >= pruneRows
 	}
 	return nil
 }
 
-func deleteDeliveries(ctx context.Context, tx pgx.Tx, seqs []int64) error {
+// delete deletes deliveries with what belongs to them, and notes which held ones nobody had taken.
+func (o *prune) delete(ctx context.Context, tx pgx.Tx, seqs []int64) error {
 	if len(seqs) == 0 {
 		return nil
+	}
+	rows, err := tx.Query(ctx, "DELETE FROM held WHERE delivery = ANY($1) RETURNING hook, state", seqs)
+	if err != nil {
+		return err
+	}
+	var hook string
+	var state job.HeldState
+	if _, err := pgx.ForEachRow(rows, []any{&hook, &state}, func() error { o.pruned.Went(hook, state); return nil }); err != nil {
+		return err
 	}
 	for _, sql := range []string{
 		"DELETE FROM attempt WHERE job IN (SELECT seq FROM job WHERE delivery = ANY($1))",
@@ -100,7 +111,6 @@ func deleteDeliveries(ctx context.Context, tx pgx.Tx, seqs []int64) error {
 		"DELETE FROM report WHERE job IN (SELECT seq FROM job WHERE delivery = ANY($1))",
 		"DELETE FROM ticket WHERE job IN (SELECT seq FROM job WHERE delivery = ANY($1))",
 		"DELETE FROM job WHERE delivery = ANY($1)",
-		"DELETE FROM held WHERE delivery = ANY($1)",
 		"DELETE FROM delivery WHERE seq = ANY($1)",
 	} {
 		if _, err := tx.Exec(ctx, sql, seqs); err != nil {

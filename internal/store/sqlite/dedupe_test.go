@@ -114,10 +114,11 @@ func (m *keyModel) wait(t *rapid.T) {
 
 func (m *keyModel) prune(t *rapid.T) {
 	for more, slices := true, 0; more; slices++ {
-		var err error
-		if more, err = m.s.Prune(context.Background(), store.Retention{For: time.Minute}, m.now); err != nil {
+		pruned, err := m.s.Prune(context.Background(), store.Retention{For: time.Minute}, m.now)
+		if err != nil {
 			t.Fatal(err)
 		}
+		more = pruned.More
 		if slices > 1000 {
 			t.Fatal("retention finds no end")
 		}
@@ -222,10 +223,11 @@ func TestKeys_OfARunThatHasFewLeftMoveOn(t *testing.T) {
 	before := count(t, s, "dedupe_run")
 	later := epoch.Add(time.Hour)
 	for more := true; more; {
-		var err error
-		if more, err = s.Prune(context.Background(), store.Retention{}, later); err != nil {
+		pruned, err := s.Prune(context.Background(), store.Retention{}, later)
+		if err != nil {
 			t.Fatal(err)
 		}
+		more = pruned.More
 	}
 	if runs, keys := count(t, s, "dedupe_run"), count(t, s, "dedupe_key"); before < 9 || runs > 1 || keys > 64 {
 		t.Errorf("of %d runs %d are left, with %d keys", before, runs, keys)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/store"
@@ -172,12 +173,12 @@ func (r *reads) Holding(ctx context.Context, id string) (job.Held, error) {
 
 // HeldCounts returns how many deliveries are held, by hook. Those that were acknowledged are not
 // counted.
-func (r *reads) HeldCounts(ctx context.Context) ([]job.HeldCount, error) {
+func (r *reads) HeldCounts(ctx context.Context, now time.Time) ([]job.HeldCount, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	rows, err := r.db.QueryContext(ctx, `SELECT h.hook, sum(h.state = 'waiting'), sum(h.state = 'waiting' AND h.until > 0), sum(h.state = 'refused'),
-		coalesce(min(CASE WHEN h.state = 'waiting' THEN d.received_at END), 0)
-		FROM held h JOIN delivery d ON d.seq = h.delivery WHERE h.state <> 'acknowledged' GROUP BY h.hook ORDER BY h.hook`)
+	rows, err := r.db.QueryContext(ctx, `SELECT h.hook, CASE WHEN h.state = 'waiting' AND h.until > ? THEN h.taker ELSE '' END AS holder,
+		sum(h.state = 'waiting'), sum(h.state = 'refused'), coalesce(min(CASE WHEN h.state = 'waiting' THEN d.received_at END), 0)
+		FROM held h JOIN delivery d ON d.seq = h.delivery WHERE h.state <> 'acknowledged' GROUP BY h.hook, holder ORDER BY h.hook`, encodeTime(now))
 	if err != nil {
 		return nil, fmt.Errorf("count held deliveries: %w", err)
 	}
@@ -185,12 +186,13 @@ func (r *reads) HeldCounts(ctx context.Context) ([]job.HeldCount, error) {
 	var out []job.HeldCount
 	for rows.Next() {
 		var one job.HeldCount
+		var holder string
 		var oldest int64
-		if err := rows.Scan(&one.Hook, &one.Waiting, &one.Taken, &one.Refused, &oldest); err != nil {
+		if err := rows.Scan(&one.Hook, &holder, &one.Waiting, &one.Refused, &oldest); err != nil {
 			return nil, fmt.Errorf("count held deliveries: %w", err)
 		}
 		one.Oldest = decodeTime(oldest)
-		out = append(out, one)
+		out = one.AddTo(out, holder)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("count held deliveries: %w", err)

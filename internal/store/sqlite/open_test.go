@@ -227,8 +227,8 @@ func TestPruningSkipsARoundWhenTheClockWasSet(t *testing.T) {
 	keep := store.Retention{For: 24 * time.Hour}
 	prune := func() {
 		t.Helper()
-		if more, err := s.Prune(context.Background(), keep, c.wall); more || err != nil {
-			t.Errorf("Prune: %t, %v", more, err)
+		if pruned, err := s.Prune(context.Background(), keep, c.wall); pruned.More || err != nil {
+			t.Errorf("Prune: %+v, %v", pruned, err)
 		}
 	}
 	c.pass(10*time.Minute, 0)

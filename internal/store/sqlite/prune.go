@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -19,52 +20,53 @@ const pruneRows = 200
 // Prune deletes one slice of what retention no longer keeps, oldest first, and of expired keys.
 // It waits until no other write does. A round in which the wall clock turns out to have been
 // set, by more than an hour, is skipped: it must not decide what is old.
-func (s *Store) Prune(ctx context.Context, r store.Retention, now time.Time) (more bool, err error) {
+func (s *Store) Prune(ctx context.Context, r store.Retention, now time.Time) (store.Pruned, error) {
 	s.pruning.Lock()
 	defer s.pruning.Unlock()
 	if moved := s.jumps.look(); moved != 0 {
 		s.log.Warn("pruning skipped: the clock was set", "by", moved.Round(time.Second))
-		return false, nil
+		return store.Pruned{}, nil
 	}
 	old, err := s.prunable(ctx, r, now)
 	if err != nil {
-		return false, fmt.Errorf("prune: %w", err)
+		return store.Pruned{}, fmt.Errorf("prune: %w", err)
 	}
 	if len(old) < pruneRows && r.Deliveries > 0 {
 		tooMany, err := s.tooMany(ctx, r.Deliveries)
 		if err != nil {
-			return false, fmt.Errorf("prune: %w", err)
+			return store.Pruned{}, fmt.Errorf("prune: %w", err)
 		}
 		old = slices.Compact(slices.Sorted(slices.Values(append(old, tooMany...))))
 	}
 	keys, err := s.expired(ctx, now.Add(-s.jumps.total))
 	if err != nil {
-		return false, fmt.Errorf("prune: %w", err)
+		return store.Pruned{}, fmt.Errorf("prune: %w", err)
 	}
 	records, err := s.expiredControls(ctx, now.Add(-s.jumps.total))
 	if err != nil {
-		return false, fmt.Errorf("prune: %w", err)
+		return store.Pruned{}, fmt.Errorf("prune: %w", err)
 	}
 	audited, err := s.auditExcess(ctx, r.Audit)
 	if err != nil {
-		return false, fmt.Errorf("prune: %w", err)
+		return store.Pruned{}, fmt.Errorf("prune: %w", err)
 	}
 	if len(old)+len(records) == 0 && keys == nil && audited == 0 {
 		s.round = pruneRound{}
-		return false, nil
+		return store.Pruned{}, nil
 	}
 	op := &prune{deliveries: old, keys: keys, records: records, audited: audited, now: encodeTime(now.Add(-s.jumps.total))}
 	if err := s.writer.doLow(ctx, op); err != nil {
 		s.round = pruneRound{}
-		return false, fmt.Errorf("prune: %w", err)
+		return store.Pruned{}, fmt.Errorf("prune: %w", err)
 	}
 	if op.rows < pruneRows && keys == nil {
 		s.round = pruneRound{}
-		return false, nil
+		return op.pruned, nil
 	}
 	s.round.excess -= op.removed
 	s.round.after = max(s.round.after, op.reached)
-	return true, nil
+	op.pruned.More = true
+	return op.pruned, nil
 }
 
 // pruneRound is how far the slices of one round have come. Counting all deliveries for each
@@ -86,12 +88,13 @@ type prune struct {
 	emptied bool  // the run of keys
 	removed int64 // deliveries
 	reached int64 // the last delivery that was dealt with
+	pruned  store.Pruned
 }
 
 func (*prune) told() []job.Job { return nil }
 
 func (o *prune) apply(c *connection, _ *jumpGuard) error {
-	o.rows, o.emptied = 0, false
+	o.rows, o.emptied, o.pruned = 0, false, store.Pruned{}
 	if err := o.forgetAudit(c, o.audited); err != nil {
 		return err
 	}
@@ -126,13 +129,31 @@ func (o *prune) delivery(c *connection, seq int64) error {
 	if err := c.liveJobs.QueryRow(seq).Scan(&live); err != nil || live > 0 {
 		return err
 	}
-	for _, stmt := range []*sql.Stmt{c.deleteAttempts, c.deleteFollowUps, c.deleteReports, c.deleteJobs, c.deleteBody, c.deleteHeld, c.deleteDelivery} {
+	for _, stmt := range []*sql.Stmt{c.deleteAttempts, c.deleteFollowUps, c.deleteReports, c.deleteJobs, c.deleteBody} {
 		if err := o.delete(stmt, seq); err != nil {
 			return err
 		}
 	}
+	if err := o.held(c, seq); err != nil {
+		return err
+	}
 	o.removed++
-	return nil
+	return o.delete(c.deleteDelivery, seq)
+}
+
+// held deletes what a held delivery has beside others, and notes when nobody had taken it.
+func (o *prune) held(c *connection, seq int64) error {
+	var hook string
+	var state job.HeldState
+	err := c.deleteHeld.QueryRow(seq).Scan(&hook, &state)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err == nil {
+		o.rows++
+		o.pruned.Went(hook, state)
+	}
+	return err
 }
 
 func (o *prune) delete(stmt *sql.Stmt, args ...any) error {

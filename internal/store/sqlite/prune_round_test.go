@@ -33,10 +33,11 @@ func TestPrune_SlicesOfARoundKeepAsManyAsRetentionSays(t *testing.T) {
 	}
 	slices, more := 0, true
 	for more {
-		var err error
-		if more, err = s.Prune(ctx, store.Retention{Deliveries: 100}, epoch.Add(time.Minute)); err != nil {
+		pruned, err := s.Prune(ctx, store.Retention{Deliveries: 100}, epoch.Add(time.Minute))
+		if err != nil {
 			t.Fatal(err)
 		}
+		more = pruned.More
 		slices++
 	}
 	left, err := s.Deliveries(ctx, store.Filter{Limit: 500})

@@ -166,7 +166,7 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 			WHERE delivery = (SELECT seq FROM delivery WHERE id = ?4) AND instr(?5, char(10) || hook || char(10))
 				AND (?6 OR state <> 'acknowledged' AND state <> ?7 OR state = 'waiting' AND ?7 = 'waiting' AND (taker = ?8 OR ?9 = ''))
 				AND (?6 OR ?7 <> 'waiting' OR state = 'waiting')`},
-		{&s.deleteHeld, "DELETE FROM held WHERE delivery = ?"},
+		{&s.deleteHeld, "DELETE FROM held WHERE delivery = ? RETURNING hook, state"},
 		{&s.insertReport, "INSERT INTO report (job, n, kind, reached, remote, tries, next_at, at, error, open) VALUES (?, ?, ?, '', '', 0, 0, 0, '', 1)"},
 		{&s.setReport, `UPDATE report SET reached = ?, remote = ?, tries = ?, next_at = ?, at = ?, error = ?,
 			open = (? OR ? <> (SELECT ` + stage + ` FROM job j WHERE j.seq = report.job))

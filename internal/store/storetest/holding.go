@@ -1,8 +1,10 @@
 package storetest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tenterhook/tenterhook/internal/job"
@@ -29,6 +31,14 @@ func (f fixture) taken(t job.Taking) (ids []string) {
 	return ids
 }
 
+// byHook orders what was lost: a store tells of it in any order.
+func byHook(all []store.Untaken) []store.Untaken {
+	slices.SortFunc(all, func(a, b store.Untaken) int {
+		return cmp.Or(cmp.Compare(a.Hook, b.Hook), cmp.Compare(a.State, b.State))
+	})
+	return all
+}
+
 var holding = []testCase{
 	{"what is held is handed out to one at a time, oldest first, until it is settled", func(f fixture) {
 		a := f.hold("a", 4)
@@ -46,6 +56,10 @@ var holding = []testCase{
 		t.Bytes = 1 << 20
 		f.equal("the last", f.taken(t), a[3:])
 		f.equal("nothing", f.taken(t), []string(nil))
+		f.equal("who has them", value(f.store.HeldCounts(f.context(), epoch)), []job.HeldCount{
+			{Hook: "a", Waiting: 4, With: map[string]int{"laptop": 2, "server": 2}, Oldest: epoch}, {Hook: "b", Waiting: 1, Oldest: epoch},
+		})
+		f.equal("and after the lease", value(f.store.HeldCounts(f.context(), epoch.Add(time.Minute)))[0], job.HeldCount{Hook: "a", Waiting: 4, Oldest: epoch})
 		f.store = f.reopen()
 		end := job.HeldEnd{Hooks: []string{"b"}, Deliveries: a, State: job.HeldAcknowledged, At: epoch}
 		f.equal("of another hook", value(f.store.SettleHeld(f.context(), end)), 0)
@@ -55,7 +69,7 @@ var holding = []testCase{
 		f.equal("refused", value(f.store.SettleHeld(f.context(), job.HeldEnd{Hooks: end.Hooks, Deliveries: a[1:2], State: job.HeldRefused, Reason: "forged", At: epoch})), 1)
 		f.equal("released by another", value(f.store.SettleHeld(f.context(), job.HeldEnd{Hooks: end.Hooks, Deliveries: a[2:3], State: job.HeldWaiting, Taker: "laptop", At: epoch})), 0)
 		f.equal("released", value(f.store.SettleHeld(f.context(), job.HeldEnd{Hooks: end.Hooks, Deliveries: a, State: job.HeldWaiting, Taker: "server", At: epoch})), 2)
-		f.equal("counts", value(f.store.HeldCounts(f.context())), []job.HeldCount{
+		f.equal("counts", value(f.store.HeldCounts(f.context(), epoch)), []job.HeldCount{
 			{Hook: "a", Waiting: 2, Refused: 1, Oldest: epoch}, {Hook: "b", Waiting: 1, Oldest: epoch},
 		})
 		f.equal("once more", f.taken(t), a[2:])
@@ -75,19 +89,22 @@ var holding = []testCase{
 		d := newDelivery("a", "a-0")
 		d.Held = &job.Held{At: epoch}
 		f.equal("duplicate", f.accept(d).Duplicate, true)
-		f.equal("counts", value(f.store.HeldCounts(f.context()))[0].Waiting, 1)
+		f.equal("counts", value(f.store.HeldCounts(f.context(), epoch))[0].Waiting, 1)
 	}},
 	{"what is held is pruned when it is too old, not when there is too much", func(f fixture) {
 		ids := f.hold("a", 3)
 		value(f.store.SettleHeld(f.context(), job.HeldEnd{Hooks: []string{"a"}, Deliveries: ids[:1], State: job.HeldAcknowledged, At: epoch}))
 		for range 3 {
-			_, err := f.store.Prune(f.context(), store.Retention{Deliveries: 1}, epoch.Add(time.Hour))
-			f.ok(err)
+			pruned := value(f.store.Prune(f.context(), store.Retention{Deliveries: 1}, epoch.Add(time.Hour)))
+			f.equal("lost", pruned.Untaken, []store.Untaken(nil))
 		}
 		f.equal("kept", f.deliveries(store.Filter{}), []string{ids[2], ids[1]})
-		_, err := f.store.Prune(f.context(), store.Retention{For: time.Minute}, epoch.Add(time.Hour))
-		f.ok(err)
+		value(f.store.SettleHeld(f.context(), job.HeldEnd{Hooks: []string{"a"}, Deliveries: ids[1:2], State: job.HeldRefused, At: epoch}))
+		f.hold("b", 2)
+		f.accept(newDelivery("c", ""))
+		pruned := value(f.store.Prune(f.context(), store.Retention{For: time.Minute}, epoch.Add(time.Hour)))
+		f.equal("what nobody took", byHook(pruned.Untaken), []store.Untaken{{"a", job.HeldRefused, 1}, {"a", job.HeldWaiting, 1}, {"b", job.HeldWaiting, 2}})
 		f.equal("kept by age", f.deliveries(store.Filter{}), []string(nil))
-		f.equal("counts", value(f.store.HeldCounts(f.context())), []job.HeldCount(nil))
+		f.equal("counts", value(f.store.HeldCounts(f.context(), epoch)), []job.HeldCount(nil))
 	}},
 }

@@ -80,11 +80,11 @@ var pruning = []testCase{
 		for range 450 {
 			f.accept(newDelivery("deploy", ""))
 		}
-		more, err := f.store.Prune(f.context(), store.Retention{For: time.Minute}, epoch.Add(time.Hour))
+		pruned, err := f.store.Prune(f.context(), store.Retention{For: time.Minute}, epoch.Add(time.Hour))
 		f.ok(err)
 		left := len(f.deliveries(store.Filter{Limit: 500}))
-		if !more || left < 250 || left == 450 {
-			f.Errorf("of 450 deliveries one slice left %d and said more is %t", left, more)
+		if !pruned.More || left < 250 || left == 450 {
+			f.Errorf("of 450 deliveries one slice left %d and said more is %t", left, pruned.More)
 		}
 	}},
 	{"an expired key is pruned without harm", func(f fixture) {

@@ -171,9 +171,9 @@ func ids(jobs []job.Job) []string {
 func (f *fixture) pruneAll(r store.Retention, now time.Time) {
 	f.Helper()
 	for range 1000 {
-		more, err := f.store.Prune(f.context(), r, now)
+		pruned, err := f.store.Prune(f.context(), r, now)
 		f.ok(err)
-		if !more {
+		if !pruned.More {
 			return
 		}
 	}
