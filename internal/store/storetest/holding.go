@@ -103,7 +103,7 @@ var holding = []testCase{
 		f.hold("b", 2)
 		f.accept(newDelivery("c", ""))
 		pruned := value(f.store.Prune(f.context(), store.Retention{For: time.Minute}, epoch.Add(time.Hour)))
-		f.equal("what nobody took", byHook(pruned.Untaken), []store.Untaken{{"a", job.HeldRefused, 1}, {"a", job.HeldWaiting, 1}, {"b", job.HeldWaiting, 2}})
+		f.equal("what nobody took", byHook(pruned.Untaken), []store.Untaken{{Hook: "a", State: job.HeldRefused, Number: 1}, {Hook: "a", State: job.HeldWaiting, Number: 1}, {Hook: "b", State: job.HeldWaiting, Number: 2}})
 		f.equal("kept by age", f.deliveries(store.Filter{}), []string(nil))
 		f.equal("counts", value(f.store.HeldCounts(f.context(), epoch)), []job.HeldCount(nil))
 	}},
