@@ -101,27 +101,7 @@ func TestFleet_EveryControlHoldsWhenNodesAreKilledAndFrozen(t *testing.T) {
 	s, err := postgres.OpenReader(t.Context(), url)
 	must(t, err)
 	defer func() { _ = s.Close() }()
-	var senders sync.WaitGroup
-	var enough, behind atomic.Bool
-	for i := range 6 {
-		senders.Go(func() {
-			for at := i; !enough.Load(); {
-				if behind.Load() {
-					<-time.After(20 * time.Millisecond)
-				} else if !w.sendToFleet(nodes[at%3], keys/len(flowKinds)) {
-					at++ // to another node, as a load balancer does
-				}
-			}
-		})
-	}
-	senders.Go(func() { // so that there are faults as long as jobs run
-		for !enough.Load() {
-			if counts, err := s.Counts(t.Context()); err == nil {
-				behind.Store(total(counts) > mostBehind)
-			}
-			<-time.After(200 * time.Millisecond)
-		}
-	})
+	enough := w.sendToAll(s, nodes, keys)
 	tell := every(10 * time.Second)
 	atLeast := count("TENTERHOOK_FLEET_FAULTS", 4)
 	for ; faults == 0 || !timeIsOver() && (faults < atLeast || w.accepted.Load() < int64(jobs)); faults++ {
@@ -138,31 +118,62 @@ func TestFleet_EveryControlHoldsWhenNodesAreKilledAndFrozen(t *testing.T) {
 			n.freeze(3 * fleetLease)
 		}
 	}
-	enough.Store(true)
-	senders.Wait()
-	live := -1
-	defer func() {
-		if t.Failed() {
-			t.Logf("%d jobs have not ended", live)
-			for _, id := range w.odd {
-				t.Logf("job %s:\n%s", id, everything(id, ledger, nodes))
-			}
-			for _, n := range nodes {
-				log := strings.Split(n.process().log.String(), "\n")
-				t.Logf("end of the log of %s:\n%s", n.name, strings.Join(log[max(0, len(log)-15):], "\n"))
-			}
-		}
-	}()
-	within(t, 10*time.Minute, "every job to end", func() bool {
-		counts, err := s.Counts(t.Context())
-		must(t, err)
-		live = total(counts)
-		return live == 0
-	})
-	w.check(s, read(t, ledger))
+	enough()
+	w.checkFleet(s, nodes, ledger)
 	t.Logf("%d faults, %d jobs acknowledged over %d keys in %v, %d requests with unknown outcome; ends: %v",
 		faults, w.accepted.Load(), keys, time.Since(began).Round(time.Second), w.unknown.Load(), w.ends)
 	none(t, w.accepted.Load(), "jobs of a fleet was lost, began twice or ran beyond its lane's limit in %d kills and freezes", faults)
+}
+
+// sendToAll sends to all nodes, from six senders, until the function that it returns is called.
+func (w *flowWalk) sendToAll(s *postgres.Reader, nodes []*fleetNode, keys int) (enough func()) {
+	var senders sync.WaitGroup
+	var ended, behind atomic.Bool
+	for i := range 6 {
+		senders.Go(func() {
+			for at := i; !ended.Load(); {
+				if behind.Load() {
+					<-time.After(20 * time.Millisecond)
+				} else if !w.sendToFleet(nodes[at%len(nodes)], keys/len(flowKinds)) {
+					at++ // to another node, as a load balancer does
+				}
+			}
+		})
+	}
+	senders.Go(func() { // so that there are faults as long as jobs run
+		for !ended.Load() {
+			if counts, err := s.Counts(w.t.Context()); err == nil {
+				behind.Store(total(counts) > mostBehind)
+			}
+			<-time.After(200 * time.Millisecond)
+		}
+	})
+	return func() { ended.Store(true); senders.Wait() }
+}
+
+// checkFleet waits for every job to end and checks what became of all.
+func (w *flowWalk) checkFleet(s *postgres.Reader, nodes []*fleetNode, ledger string) {
+	live := -1
+	defer func() {
+		if !w.t.Failed() {
+			return
+		}
+		w.t.Logf("%d jobs have not ended", live)
+		for _, id := range w.odd {
+			w.t.Logf("job %s:\n%s", id, everything(id, ledger, nodes))
+		}
+		for _, n := range nodes {
+			log := strings.Split(n.process().log.String(), "\n")
+			w.t.Logf("end of the log of %s:\n%s", n.name, strings.Join(log[max(0, len(log)-15):], "\n"))
+		}
+	}()
+	within(w.t, 10*time.Minute, "every job to end", func() bool {
+		counts, err := s.Counts(w.t.Context())
+		must(w.t, err)
+		live = total(counts)
+		return live == 0
+	})
+	w.check(s, read(w.t, ledger))
 }
 
 // everything is what the ledger and the logs have of a job.

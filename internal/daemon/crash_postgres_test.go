@@ -19,17 +19,32 @@ import (
 	"github.com/tenterhook/tenterhook/internal/store/postgres/postgrestest"
 )
 
+// withStandby starts a server and a standby that confirms every commit of it, and returns the URL that
+// leads to whichever can be written to, too.
+func withStandby(t *testing.T) (server *postgrestest.Server, standby, both string) {
+	t.Helper()
+	server = postgrestest.Own(t)
+	standby = server.Standby(t)
+	postgrestest.Exec(t, server.URL, "ALTER SYSTEM SET synchronous_standby_names = '*'")
+	postgrestest.Exec(t, server.URL, "SELECT pg_reload_conf()")
+	host := func(url string) string { return strings.TrimSuffix(url[strings.Index(url, "@")+1:], "/tenterhook") }
+	both = strings.Replace(server.URL, host(server.URL), host(server.URL)+","+host(standby), 1)
+	return server, standby, both + "?target_session_attrs=read-write"
+}
+
+// promote makes a standby the server, which no other one has to confirm.
+func promote(t *testing.T, standby string) {
+	t.Helper()
+	postgrestest.Exec(t, standby, "ALTER SYSTEM SET synchronous_standby_names = ''")
+	postgrestest.Exec(t, standby, "SELECT pg_promote()")
+}
+
 // TestPostgres_K7_AFailoverLosesNothingThatWasAcknowledged has a standby that confirms every commit,
 // crashes the server under load and promotes the standby. The daemon finds the new server by itself.
 func TestPostgres_K7_AFailoverLosesNothingThatWasAcknowledged(t *testing.T) {
 	t.Parallel()
-	server := postgrestest.Own(t)
-	standby := server.Standby(t)
-	postgrestest.Exec(t, server.URL, "ALTER SYSTEM SET synchronous_standby_names = '*'")
-	postgrestest.Exec(t, server.URL, "SELECT pg_reload_conf()")
-	host := func(url string) string { return strings.TrimSuffix(url[strings.Index(url, "@")+1:], "/tenterhook") }
-	both := strings.Replace(server.URL, host(server.URL), host(server.URL)+","+host(standby), 1)
-	dir := onPostgres(t, both+"?target_session_attrs=read-write", "")
+	server, standby, both := withStandby(t)
+	dir := onPostgres(t, both, "")
 	ledger := filepath.Join(dir, "ledger")
 	write(t, filepath.Join(dir, "hooks.yaml"), read(t, filepath.Join(dir, "hooks.yaml"))+fmt.Sprintf(crashHooks, ledger))
 	p := launch(t, dir)
@@ -48,8 +63,7 @@ func TestPostgres_K7_AFailoverLosesNothingThatWasAcknowledged(t *testing.T) {
 	eventually(t, "acknowledgements", func() bool { return accepted.Load() > int64(100+rand.IntN(100)) })
 	server.Crash(t)
 	before := accepted.Load()
-	postgrestest.Exec(t, standby, "ALTER SYSTEM SET synchronous_standby_names = ''")
-	postgrestest.Exec(t, standby, "SELECT pg_promote()")
+	promote(t, standby)
 	within(t, time.Minute, "deliveries to be taken by the new server", func() bool { return accepted.Load() > before+50 })
 	cancel()
 	senders.Wait()
