@@ -27,6 +27,7 @@ type PushRequest struct {
 	Content string `json:"content,omitzero"` // of a hooks.yaml with hooks, and defaults, tests and reload perhaps
 	Message string `json:"message,omitzero"`
 	Version int64  `json:"version,omitzero"` // instead of content: make the content of this version the newest again
+	After   int64  `json:"after,omitzero"`   // refuse unless this version is the newest: nobody's push is lost
 	DryRun  bool   `json:"dry_run,omitzero"` // check only
 }
 
@@ -89,7 +90,7 @@ func (a *api) push(w http.ResponseWriter, r *http.Request) error {
 	}
 	var wrong string
 	switch {
-	case (q.Content == "") == (q.Version == 0) || q.Version < 0:
+	case (q.Content == "") == (q.Version == 0) || q.Version < 0 || q.After < 0:
 		wrong = "a push has content, or the version to go back to"
 	case len(q.Content) > mostContent:
 		wrong = fmt.Sprintf("content is longer than %d bytes", mostContent)

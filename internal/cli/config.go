@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/tenterhook/tenterhook/internal/admin"
+	"github.com/tenterhook/tenterhook/internal/store"
 )
 
 // configCmd is "config".
@@ -21,6 +22,7 @@ type configCmd struct {
 type configPushCmd struct {
 	File    string `arg:"" placeholder:"FILE" help:"With hooks, and defaults, tests and reload perhaps."`
 	Message string `short:"m" placeholder:"TEXT" help:"Why; the list shows it."`
+	After   int64  `placeholder:"VERSION" help:"Refuse unless this is the newest version: nobody's push is lost."`
 	DryRun  bool   `help:"Check it and run its tests, and change nothing."`
 	JSON    bool   `name:"json" help:"Print one JSON document."`
 }
@@ -29,7 +31,8 @@ type configPushCmd struct {
 func (configPushCmd) Help() string {
 	return `For nodes with config: {from: store}. The node that is asked checks the file as it would run it and runs its tests; a file with problems changes nothing, and the exit status is 3. Each node then takes it up as it does a file that has changed, and keeps what it has when it cannot, which "tenterhook nodes" and its status show. Secrets are references, which each node resolves itself: one that is written out is refused.
 
-    tenterhook config push hooks.yaml -m "deploy on all"`
+    tenterhook config push hooks.yaml -m "deploy on all"
+    tenterhook config push hooks.yaml --after 12`
 }
 
 // Run pushes.
@@ -38,7 +41,7 @@ func (c *configPushCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	return e.push(admin.PushRequest{Name: filepath.Base(c.File), Content: string(content), Message: c.Message, DryRun: c.DryRun}, c.JSON)
+	return e.push(admin.PushRequest{Name: filepath.Base(c.File), Content: string(content), Message: c.Message, After: c.After, DryRun: c.DryRun}, c.JSON)
 }
 
 // push pushes, and says what came of it.
@@ -56,7 +59,7 @@ func (e *env) push(q admin.PushRequest, asJSON bool) error {
 			return broken(refused)
 		}
 		if err != nil {
-			return err
+			return noVersion(q.Version, err)
 		}
 		if asJSON {
 			return writeJSON(e.stdout, p)
@@ -72,6 +75,17 @@ func (e *env) push(q admin.PushRequest, asJSON bool) error {
 		}
 		return nil
 	})
+}
+
+// noVersion says in words that there is no such version.
+func noVersion(n int64, err error) error {
+	switch {
+	case !errors.Is(err, store.ErrNotFound):
+		return err
+	case n == 0:
+		return fail(errors.New("nothing was pushed yet"), "tenterhook config push hooks.yaml")
+	}
+	return fail(fmt.Errorf("there is no version %d", n), `"tenterhook config list" has those that are kept`)
 }
 
 type configListCmd struct {
@@ -124,7 +138,7 @@ func (c *configShowCmd) Run(e *env) error {
 	return e.daemon(func(client *admin.Client) error {
 		v, err := client.Configuration(e.ctx, c.Version)
 		if err != nil {
-			return err
+			return noVersion(c.Version, err)
 		}
 		if c.JSON {
 			return writeJSON(e.stdout, v)

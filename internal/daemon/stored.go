@@ -169,8 +169,15 @@ func (d *Daemon) push(ctx context.Context, who string, q admin.PushRequest) (p a
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return p, err
 	}
+	if q.After != 0 && newest.N != q.After {
+		return p, fmt.Errorf("%w: version %d is the newest, and not %d", admin.ErrRefused, newest.N, q.After)
+	}
 	if p.Changed = err != nil || newest.Content != q.Content; p.Changed && !q.DryRun {
-		if newest, err = db.PutConfiguration(ctx, c); err != nil {
+		newest, err = db.PutConfiguration(ctx, c, q.After)
+		if errors.Is(err, store.ErrFenced) {
+			err = fmt.Errorf("%w: somebody pushed meanwhile, version %d is the newest no longer", admin.ErrRefused, q.After)
+		}
+		if err != nil {
 			return p, err
 		}
 		d.fleet().TellConfig()

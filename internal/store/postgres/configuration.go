@@ -12,14 +12,23 @@ import (
 // mostConfigurations is how many versions are kept: the newest.
 const mostConfigurations = 1000
 
-// PutConfiguration makes a configuration the newest version and returns it with its number.
-func (s *Store) PutConfiguration(ctx context.Context, c store.Configuration) (store.Configuration, error) {
+// PutConfiguration makes a configuration the newest version and returns it with its number. With after
+// it is store.ErrFenced unless that is the newest before.
+func (s *Store) PutConfiguration(ctx context.Context, c store.Configuration, after int64) (store.Configuration, error) {
 	op := &script{run: func(ctx context.Context, tx pgx.Tx) error {
 		// Locked, so that two that are pushed at once are two versions.
 		if _, err := tx.Exec(ctx, "LOCK TABLE configuration IN SHARE ROW EXCLUSIVE MODE"); err != nil {
 			return err
 		}
-		err := tx.QueryRow(ctx, `INSERT INTO configuration (n, at, author, digest, message, content)
+		var newest int64
+		err := tx.QueryRow(ctx, "SELECT coalesce(max(n), 0) FROM configuration").Scan(&newest)
+		if err == nil && after != 0 && newest != after {
+			err = fmt.Errorf("version %d is the newest: %w", newest, store.ErrFenced)
+		}
+		if err != nil {
+			return err
+		}
+		err = tx.QueryRow(ctx, `INSERT INTO configuration (n, at, author, digest, message, content)
 			SELECT coalesce(max(n), 0) + 1, $1, $2, $3, $4, $5 FROM configuration RETURNING n`,
 			nullTime(c.At), encodeText(c.Author), c.Digest, encodeText(c.Message), encodeText(c.Content)).Scan(&c.N)
 		if err != nil {
