@@ -27,6 +27,9 @@ const mostBehind = 3000
 // fleetLease is short, so that faults three leases long fit into a test.
 const fleetLease = 2 * time.Second
 
+// calmLease is one that no node loses because the machine is busy, for tests of what one loses it by.
+const calmLease = 6 * time.Second
+
 // fleetNode is a daemon of a fleet, in a process of its own, that can be killed and started again.
 type fleetNode struct {
 	t    *testing.T
@@ -38,9 +41,9 @@ type fleetNode struct {
 	all []*process // the earlier ones too
 }
 
-func newFleetNode(t *testing.T, url, name, hooks string) *fleetNode {
+func newFleetNode(t *testing.T, url, name string, lease time.Duration, hooks string) *fleetNode {
 	t.Helper()
-	n := &fleetNode{t: t, name: name, dir: onPostgres(t, url, fmt.Sprintf("node: {name: %s, lease: %s}\n", name, fleetLease)+hooks)}
+	n := &fleetNode{t: t, name: name, dir: onPostgres(t, url, fmt.Sprintf("node: {name: %s, lease: %s}\n", name, lease)+hooks)}
 	n.start()
 	return n
 }
@@ -90,12 +93,16 @@ func (n *fleetNode) push(path, id, body string) string {
 // and no lane had more running than its limit.
 // TENTERHOOK_FLEET_FAULTS (at least), TENTERHOOK_FLEET_JOBS and TENTERHOOK_FLEET_KEYS set how much.
 func TestFleet_EveryControlHoldsWhenNodesAreKilledAndFrozen(t *testing.T) {
+	t.Parallel()
 	url := postgrestest.Schema(t)
 	ledger := filepath.Join(shortDir(t), "ledger")
 	write(t, ledger, "")
 	faults, jobs, keys := 0, count("TENTERHOOK_FLEET_JOBS", 600), count("TENTERHOOK_FLEET_KEYS", 100)
 	hooks := strings.Replace(flowHooks(ledger), "workers: 16", "workers: 6", 1)
-	nodes := []*fleetNode{newFleetNode(t, url, "a", hooks), newFleetNode(t, url, "b", hooks), newFleetNode(t, url, "c", hooks)}
+	var nodes []*fleetNode
+	for _, name := range []string{"a", "b", "c"} {
+		nodes = append(nodes, newFleetNode(t, url, name, fleetLease, hooks))
+	}
 	w := &flowWalk{t: t}
 	began := time.Now()
 	s, err := postgres.OpenReader(t.Context(), url)
@@ -215,11 +222,12 @@ func (w *flowWalk) sendToFleet(n *fleetNode, keys int) bool {
 
 // TestFleet_ADeadNodesJobsAreTakenOver kills the node that leads and runs a job.
 func TestFleet_ADeadNodesJobsAreTakenOver(t *testing.T) {
+	t.Parallel()
 	url := postgrestest.Schema(t)
 	out := filepath.Join(shortDir(t), "out")
 	hooks := "workers: 2\n" + strings.Replace(strings.Replace(slowHook, "OUTFILE", out, 1), "sleep 0.2", `[ "$HOOK_ATTEMPT" != 1 ] || sleep 60`, 1) +
 		"        on_interrupt: retry\n"
-	a := newFleetNode(t, url, "a", hooks)
+	a := newFleetNode(t, url, "a", calmLease, hooks)
 	id := a.push("/slow", "d1", `{"key":"k"}`)
 	s, err := postgres.OpenReader(t.Context(), url)
 	must(t, err)
@@ -232,7 +240,7 @@ func TestFleet_ADeadNodesJobsAreTakenOver(t *testing.T) {
 		}
 	}
 	eventually(t, "the job to run", state(job.Running, 1))
-	b := newFleetNode(t, url, "b", hooks)
+	b := newFleetNode(t, url, "b", calmLease, hooks)
 	if nodes := listNodes(t, b.dir); len(nodes) != 2 || !nodes[0].Leads || nodes[1].Leads || nodes[0].Jobs != 1 || !nodes[1].Differs { // each has a file of its own
 		t.Errorf("nodes: %+v", nodes)
 	}
@@ -245,7 +253,7 @@ func TestFleet_ADeadNodesJobsAreTakenOver(t *testing.T) {
 	if j.Node != "b" {
 		t.Errorf("it ran on %q", j.Node)
 	}
-	t.Logf("with a lease of %v, the job of a leader that was killed had ended elsewhere after %v", fleetLease, took.Round(10*time.Millisecond))
+	t.Logf("with a lease of %v, the job of a leader that was killed had ended elsewhere after %v", calmLease, took.Round(10*time.Millisecond))
 }
 
 type listedNode struct {

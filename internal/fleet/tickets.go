@@ -11,7 +11,8 @@ import (
 // taken is what was done about a ticket.
 type taken struct{ cancelled, overtaken bool }
 
-// takeTickets runs what this node was given, until ctx ends; nothing new once fetch has ended.
+// takeTickets runs what this node was given, until ctx ends; nothing new once fetch has ended, and while
+// others may take its jobs over.
 func (f *Fleet) takeTickets(ctx, fetch context.Context) {
 	look := time.NewTicker(f.o.Node.Lease / beats)
 	defer look.Stop()
@@ -41,6 +42,8 @@ func (f *Fleet) take(ctx, fetch context.Context, tickets []postgres.Ticket) {
 		switch {
 		case known == nil && fetch.Err() != nil:
 			continue // it goes back when this node leaves
+		case known == nil && !f.holds():
+			continue // it may not begin: it is looked at again, and taken once this node was heard
 		case known == nil:
 			known = &taken{}
 			f.mu.Lock()
