@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -28,14 +30,19 @@ import (
 	"github.com/tenterhook/tenterhook/internal/store/sqlite"
 )
 
-// The transcripts in testdata/script run the whole program as a process. Some commands are
-// theirs: "fill FILE" makes a store with one delivery and its two jobs, "daemon FILE SOCKET"
-// serves such a store on a unix socket until the script ends, "waitfor FILE" waits for a file
-// and "waitjob STATE" for a job in that state, "waitjobs N STATE" for so many, "waitreplay STATUS"
-// for a replay that has begun, "waitreport STATE" for the sender to be told of the newest job, whose id is $JOB then, "channel KIND VARIABLE" serves a smee or gosmee channel, "waitlisteners VARIABLE N" waits for so many that listen to it, "waitstreams N" for so many event streams, "waitline FILE TEXT" for
-// a text in a file. "tamper FILE" changes an entry of a store's audit log. "provider NAME VARIABLE" serves
-// a provider's API until the script ends, at the address in the variable; "sent VARIABLE URL EVENT N AGO"
-// lets it have sent N deliveries to that address so long ago, of which nobody answered any.
+// The transcripts in testdata/script run the whole program as a process. Some commands are theirs:
+//
+//   - "fill FILE" makes a store with one delivery and its two jobs, "daemon FILE SOCKET" serves such a
+//     store on a unix socket until the script ends, "tamper FILE" changes an entry of a store's audit log.
+//   - "provider NAME VARIABLE" serves a provider's API until the script ends, at the address in the variable;
+//     "sent VARIABLE URL EVENT N AGO" lets it have sent N deliveries to that address so long ago, of which
+//     nobody answered any. "channel KIND VARIABLE" serves a smee or gosmee channel.
+//   - These wait: "waitfor FILE" for a file, or for somebody to listen on a socket (a daemon does before it has done
+//     all of its start), "waitready" for the first daemon on a store to have done all of its start, "waitline FILE TEXT" for a
+//     text in a file, "waitjob STATE" for a job in that state, "waitjobs N STATE" for so many, "waitreplay
+//     STATUS" for a replay that has begun, "waitreport STATE" for the sender to be told of the newest job,
+//     whose id is $JOB then, "waitstreams N" for so many event streams, "waitlisteners VARIABLE N" for so
+//     many that listen to a channel.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
@@ -60,8 +67,22 @@ func scriptCommands() map[string]func(ts *testscript.TestScript, neg bool, args 
 		},
 		"waitfor": func(ts *testscript.TestScript, _ bool, args []string) {
 			poll(ts, args[0], func() bool {
-				_, err := os.Stat(ts.MkAbs(args[0]))
+				info, err := os.Stat(ts.MkAbs(args[0]))
+				if err != nil || info.Mode().Type() != fs.ModeSocket {
+					return err == nil
+				}
+				c, err := net.Dial("unix", ts.MkAbs(args[0])) // it is there a moment before anybody listens
+				if err == nil {
+					err = c.Close()
+				}
 				return err == nil
+			})
+		},
+		"waitready": func(ts *testscript.TestScript, _ bool, _ []string) {
+			poll(ts, "the daemon to have started", func() bool { // the last thing it does is to keep its configuration
+				kept, err := filepath.Glob(ts.MkAbs("*.last-good"))
+				ts.Check(err)
+				return len(kept) > 0
 			})
 		},
 		"waitjob": func(ts *testscript.TestScript, _ bool, args []string) { waitJobs(ts, 1, args[0]) },

@@ -41,6 +41,7 @@ func TestHost_A9_AJobThatKillsTheDaemonDoesSoOnce(t *testing.T) {
 
 // TestHost_L6_ALogThatNobodyReadsBlocksNothing gives the daemon a standard error that fills up.
 func TestHost_L6_ALogThatNobodyReadsBlocksNothing(t *testing.T) {
+	t.Parallel()
 	dir := shortDir(t)
 	write(t, filepath.Join(dir, "hooks.yaml"), header(dir)+openHook)
 	cmd := serveCommand(t, dir)
@@ -231,7 +232,7 @@ func TestHost_B4_ASyncThatHangsIsNotWaitedFor(t *testing.T) {
 		}
 	}
 	t.Logf("%d deliveries refused while a sync hung for 20 s, none waited longer than %.1f s", refused, longest.Seconds())
-	if refused == 0 || longest > 10*time.Second {
+	if refused == 0 || longest > 15*time.Second {
 		t.Errorf("%d refused, the longest wait was %v", refused, longest)
 	}
 	// strace counts for each thread, so that another one may hang yet.
@@ -271,6 +272,7 @@ func TestHost_C5_AStormOfSavesLeavesTheLastOne(t *testing.T) {
 
 // TestHost_G6_ShortRunsWithOrphansLeaveNoZombies runs commands that leave children behind.
 func TestHost_G6_ShortRunsWithOrphansLeaveNoZombies(t *testing.T) {
+	t.Parallel()
 	dir := shortDir(t)
 	write(t, filepath.Join(dir, "hooks.yaml"), header(dir)+`hooks: [{name: site, path: /site, verify: none, dedupe: none, run: "(sleep 0.01 &) ; setsid sleep 0.01 & true"}]`)
 	p := launch(t, dir)
@@ -309,6 +311,7 @@ func children(t *testing.T, parent int) (pids []string) {
 // TestHost_A12_AFatalErrorIsACrashLikeAnother ends the daemon under load as the runtime ends it when
 // memory is corrupt or out, which SIGABRT does too: at once, with all goroutines on standard error.
 func TestHost_A12_AFatalErrorIsACrashLikeAnother(t *testing.T) {
+	t.Parallel()
 	w := newWalk(t)
 	for i := range 3 {
 		p := launch(t, w.dir)

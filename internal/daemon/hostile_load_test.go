@@ -195,7 +195,7 @@ func TestHostile_D5_ABodyOfTenGigabytesCostsNoMemory(t *testing.T) {
 	}
 	grown := peakMemory(t, p.cmd.Process.Pid) - before
 	t.Logf("16 requests of 10 GiB: %d MiB were taken off the senders, memory grew by %.1f MiB", sent>>20, float64(grown)/(1<<20))
-	if grown > 32<<20 { // half of it is what the floor under the collector lets the heap grow by
+	if grown > 64<<20 { // a quarter of it is what the floor under the collector lets the heap grow by, and it may come late
 		t.Errorf("memory grew by %d MiB", grown>>20)
 	}
 }
