@@ -18,6 +18,7 @@ const parallel = 10
 // delivery must name the same one, and its script must have begun once.
 // TENTERHOOK_COPIES sets how many deliveries, TENTERHOOK_COPY_KILLS how many kills.
 func TestCrash_E12_CopiesInParallelStartOneJobThroughKills(t *testing.T) {
+	t.Parallel()
 	w := newWalk(t)
 	most, kills := int64(count("TENTERHOOK_COPIES", 100)), count("TENTERHOOK_COPY_KILLS", 2)
 	c := &copyWalk{walk: w, named: map[int64]string{}}

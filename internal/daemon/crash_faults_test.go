@@ -23,6 +23,7 @@ var storageFaults = []struct{ id, calls, fault string }{
 // when it is started again on a disk that works.
 // TENTERHOOK_FAULTS sets up to which N; without it a few are tried.
 func TestStorageFault_NothingIsAcknowledgedFalsely(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("strace"); err != nil {
 		t.Skip("faults are injected by strace, which is not installed")
 	}

@@ -91,6 +91,7 @@ func splitControls(s string) (parts []string) {
 // what a killed daemon left behind.
 // TENTERHOOK_FLOW_KILLS and TENTERHOOK_FLOW_JOBS set how much.
 func TestCrash_EveryControlHoldsWhenTheDaemonIsKilled(t *testing.T) {
+	t.Parallel()
 	dir := shortDir(t)
 	ledger := filepath.Join(dir, "ledger")
 	write(t, filepath.Join(dir, "hooks.yaml"), header(dir)+flowHooks(ledger))

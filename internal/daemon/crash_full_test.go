@@ -16,6 +16,7 @@ import (
 // takes them; what it acknowledged, full or not, is there and ends.
 // TENTERHOOK_DISK_FULLS sets how often.
 func TestDiskFull_B1_IsOverWhenThereIsSpaceAgain(t *testing.T) {
+	t.Parallel()
 	disk := shortDir(t)
 	size := fmt.Sprintf("size=%dm", 64+16*count("TENTERHOOK_DISK_FULLS", 2)) // what is taken while it is full stays
 	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, size); err != nil {

@@ -71,6 +71,7 @@ func (n *island) cable(in bool) {
 // TestFleet_ANodeWhoseCableIsPulledEndsWhatItRunsBeforeAnotherRunsIt loses every packet between a node
 // and the database, without a word to either, and gives them back later.
 func TestFleet_ANodeWhoseCableIsPulledEndsWhatItRunsBeforeAnotherRunsIt(t *testing.T) {
+	t.Parallel()
 	n := newIsland(t)
 	raw := postgrestest.Schema(t)
 	out := filepath.Join(shortDir(t), "out")

@@ -34,9 +34,8 @@ var crashPoints = map[crashpoint.Point]func(*walk, crashpoint.Point, int){
 // was acknowledged: each delivery made one job, each attempt began once, every job ended.
 // TENTERHOOK_POINT_REPEATS sets how often for each point.
 func TestCrashPoints_NothingIsLostAndNothingRunsTwice(t *testing.T) {
-	if _, err := crashing(); err != nil {
-		t.Fatal(err)
-	}
+	t.Parallel()
+	buildCrashing(t)
 	var crashes, acked atomic.Int64
 	t.Run("at", func(t *testing.T) {
 		for _, point := range crashpoint.All {
@@ -60,9 +59,7 @@ func TestCrashPoints_NothingIsLostAndNothingRunsTwice(t *testing.T) {
 }
 
 func (w *walk) command(point string) *exec.Cmd {
-	path, err := crashing()
-	must(w.t, err)
-	cmd := exec.Command(path, "serve", "-c", filepath.Join(w.dir, "hooks.yaml"), "--log-format", "json")
+	cmd := exec.Command(buildCrashing(w.t), "serve", "-c", filepath.Join(w.dir, "hooks.yaml"), "--log-format", "json")
 	cmd.Env = []string{"TENTERHOOK_CRASH=" + point}
 	return cmd
 }

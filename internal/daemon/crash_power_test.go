@@ -29,6 +29,7 @@ import (
 // begun after that moment is no more than a request without an answer and a process without power.
 // TENTERHOOK_POWER_CUTS sets how many.
 func TestPowerCut_A13_WhatWasAcknowledgedIsOnDisk(t *testing.T) {
+	t.Parallel()
 	d := newCutDisk(t)
 	w := newWalkOn(t, shortDir(t), d.path)
 	cuts := 0

@@ -127,9 +127,7 @@ func age(t *testing.T, dir, url string) {
 // crashAt runs the daemon until it has passed a point so many times, where it ends as by SIGKILL.
 func crashAt(t *testing.T, dir string, point crashpoint.Point, times int) {
 	t.Helper()
-	path, err := crashing()
-	must(t, err)
-	cmd := exec.Command(path, "serve", "-c", filepath.Join(dir, "hooks.yaml"), "--log-format", "json")
+	cmd := exec.Command(buildCrashing(t), "serve", "-c", filepath.Join(dir, "hooks.yaml"), "--log-format", "json")
 	cmd.Env = []string{fmt.Sprintf("TENTERHOOK_CRASH=%s:%d", point, times)}
 	p := spawn(t, dir, cmd)
 	select {

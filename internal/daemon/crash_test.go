@@ -46,7 +46,7 @@ func compile(tags string) (string, error) {
 
 // waiting is how many tests run at once unless -parallel says otherwise: most of them wait, for processes
 // and for time to pass, which needs no processor.
-const waiting = "6"
+const waiting = "8"
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -65,9 +65,25 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// build returns the program. TENTERHOOK_TEST_BUILT=skip skips the tests that need it: the race detector,
+// for which .ci/run says so, is in this process and not in that program.
 func build(t testing.TB) string {
 	t.Helper()
-	path, err := plain()
+	return unlessSkipped(t, plain)
+}
+
+// buildCrashing is build of the program with crash points.
+func buildCrashing(t testing.TB) string {
+	t.Helper()
+	return unlessSkipped(t, crashing)
+}
+
+func unlessSkipped(t testing.TB, program func() (string, error)) string {
+	t.Helper()
+	if os.Getenv("TENTERHOOK_TEST_BUILT") == "skip" {
+		t.Skip("the built program is not tried in this run")
+	}
+	path, err := program()
 	must(t, err)
 	return path
 }
@@ -187,6 +203,7 @@ hooks:
 // ended, and the scripts' own ledger shows no attempt twice.
 // TENTERHOOK_KILLS sets how many kills.
 func TestCrash_AcknowledgedIsNeverLostAndNoAttemptStartsTwice(t *testing.T) {
+	t.Parallel()
 	dir := shortDir(t)
 	ledger := filepath.Join(dir, "ledger")
 	keepsAll := strings.Replace(header(dir), "store: {", "store: {retention: {deliveries: 100000000}, ", 1)

@@ -135,6 +135,7 @@ func TestStory_TheIndexIsBuiltOnceForABurstOfEditsOverARestart(t *testing.T) {
 }
 
 func TestStory_CallsWaitForTheirTurn(t *testing.T) {
+	t.Parallel()
 	s := newStory(t)
 	began := time.Now()
 	var last string

@@ -343,6 +343,7 @@ func peerOptions(t *testing.T, flags []string) adnanh.Options {
 // whether the command runs, with which arguments, variables and files; and the answer, where the
 // hook says anything about it.
 func TestImport_AdnanhRequestsDoWhatTheyDid(t *testing.T) {
+	t.Parallel()
 	data := readPeerFile(t)
 	cases := slices.Concat(data.HTTP, data.Probes)
 	p := newPeerPlace(t)
@@ -505,6 +506,7 @@ type peerRule struct {
 // TestImport_AdnanhRulesDecideAsTheyDid sends a request for every rule that the peer's own tests
 // have, and for 180 random ones.
 func TestImport_AdnanhRulesDecideAsTheyDid(t *testing.T) {
+	t.Parallel()
 	data := readPeerFile(t)
 	cases := slices.Concat(data.RuleCases, data.RuleDerived, data.RuleProbes, data.RuleRandom)
 	p := newPeerPlace(t)

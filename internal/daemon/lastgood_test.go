@@ -14,6 +14,7 @@ import (
 
 // TestLastGood_IsWhatRunsWhenTheFileIsBroken breaks the files in several ways while nothing runs.
 func TestLastGood_IsWhatRunsWhenTheFileIsBroken(t *testing.T) {
+	t.Parallel()
 	dir := shortDir(t)
 	path, included := filepath.Join(dir, "hooks.yaml"), filepath.Join(dir, "more.yaml")
 	whole := header(dir) + "include: [more*.yaml]\nhooks: [{name: one, path: /one, verify: none, run: \"true\"}]\n"

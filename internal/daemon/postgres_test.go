@@ -28,6 +28,7 @@ func onPostgres(t *testing.T, url, hooks string) string {
 }
 
 func TestPostgres_ADeliveryRunsAndIsKnownAfterARestart(t *testing.T) {
+	t.Parallel()
 	const password = "correct-horse-battery" // the server trusts everybody, and nobody may see it
 	url := strings.Replace(postgrestest.Schema(t), "tenterhook@", "tenterhook:"+password+"@", 1)
 	dir := onPostgres(t, url, siteHook)
@@ -53,6 +54,7 @@ func TestPostgres_ADeliveryRunsAndIsKnownAfterARestart(t *testing.T) {
 }
 
 func TestPostgres_ADaemonWithTheNameOfAnotherIsRefused(t *testing.T) {
+	t.Parallel()
 	url := postgrestest.Schema(t)
 	startIn(t, onPostgres(t, url, siteHook))
 	second := onPostgres(t, url, siteHook)
@@ -81,6 +83,7 @@ const slowHook = `hooks:
 `
 
 func TestPostgres_ALaneHoldsOverThreeNodes(t *testing.T) {
+	t.Parallel()
 	url := postgrestest.Schema(t)
 	out := filepath.Join(shortDir(t), "out")
 	hooks := strings.Replace(slowHook, "OUTFILE", out, 1)
@@ -120,6 +123,7 @@ func TestPostgres_ALaneHoldsOverThreeNodes(t *testing.T) {
 // TestPostgres_K3_CopiesToEveryNodeAtOnceAreOneDelivery sends each delivery to three nodes, twice to
 // each, all at the same time.
 func TestPostgres_K3_CopiesToEveryNodeAtOnceAreOneDelivery(t *testing.T) {
+	t.Parallel()
 	url := postgrestest.Schema(t)
 	nodes := []*running{node(t, url, "a", siteHook), node(t, url, "b", siteHook), node(t, url, "c", siteHook)}
 	for i := range 20 {

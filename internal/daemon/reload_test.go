@@ -74,6 +74,7 @@ func (r *running) version() string {
 // something broken, while requests go on: none may fail, and each good edit must arrive.
 // TENTERHOOK_EDITS sets how many edits are made.
 func TestReload_EverySaveStyleUnderLoad(t *testing.T) {
+	t.Parallel()
 	dir := shortDir(t)
 	path := filepath.Join(dir, "hooks.yaml")
 	write(t, path, versioned(dir, 0))

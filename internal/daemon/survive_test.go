@@ -152,6 +152,7 @@ func TestSurvive_ARunIsEndedByACancelAfterARestart(t *testing.T) {
 }
 
 func TestSurvive_ATimeoutHoldsWithoutADaemon(t *testing.T) {
+	t.Parallel()
 	b := newBox(t, "1500ms")
 	b.p.kill()
 	within(t, 30*time.Second, "the run to end", func() bool { return syscall.Kill(b.supervisorOrSelf(), 0) != nil })

@@ -41,6 +41,7 @@ func serial(t *testing.T, addr string) int64 {
 }
 
 func TestTLS_ARenewedCertificateIsTakenUpAndAHalfWrittenOneIsNot(t *testing.T) {
+	t.Parallel()
 	dir := shortDir(t)
 	certFile, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	cert, key := keyPair(t, 1)

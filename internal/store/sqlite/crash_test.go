@@ -78,6 +78,7 @@ func childAccept(path string) error {
 }
 
 func TestWhatWasAcknowledgedSurvivesAKill(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "t.db")
 	acked := 0
 	for range 10 {
@@ -224,6 +225,7 @@ func childHold(path string) error {
 }
 
 func TestASecondDaemonIsRefusedQuicklyAndTheFirstIsNamed(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "t.db")
 	cmd := child(t, "hold", path)
 	in, err := cmd.StdinPipe()

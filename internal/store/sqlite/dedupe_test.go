@@ -33,6 +33,7 @@ type keyTaken struct {
 func (m *keyModel) options() Options { return Options{runLength: 8} }
 
 func TestKeys_AreAsAPlainMapSaysThroughRunsPurgesAndKills(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		m := &keyModel{t: t, path: filepath.Join(t.TempDir(), "t.db"), now: epoch, taken: map[[2]string]keyTaken{}}
 		m.s = open(t, m.path, m.options())
@@ -259,6 +260,7 @@ func TestKeys_AKeyTakenAgainWhileRetentionLooksIsNotLost(t *testing.T) {
 }
 
 func TestKeys_OfAnOlderSchemaAreBroughtOver(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "t.db")
 	steps, err := schema()
 	if err != nil {

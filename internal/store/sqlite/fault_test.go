@@ -94,6 +94,7 @@ func TestAFullDiskRefusesAndRecoversByItself(t *testing.T) {
 }
 
 func TestALockHeldElsewhereRefusesInTimeAndRecoversWithoutTraffic(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "t.db")
 	s := open(t, path, Options{CommitDeadline: 200 * time.Millisecond})
 	mustPut(t, s, "")
@@ -185,6 +186,7 @@ func childIOError(path string) error {
 }
 
 func TestADamagedPageIsNoticedAndNothingIsWrittenOver(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "t.db")
 	s := open(t, path, Options{})
 	for range 500 {
