@@ -41,7 +41,12 @@ type fleetNode struct {
 	all []*process // the earlier ones too
 }
 
-func newFleetNode(t *testing.T, url, name string, lease time.Duration, hooks string) *fleetNode {
+func newFleetNode(t *testing.T, url, name, hooks string) *fleetNode {
+	t.Helper()
+	return leasedNode(t, url, name, fleetLease, hooks)
+}
+
+func leasedNode(t *testing.T, url, name string, lease time.Duration, hooks string) *fleetNode {
 	t.Helper()
 	n := &fleetNode{t: t, name: name, dir: onPostgres(t, url, fmt.Sprintf("node: {name: %s, lease: %s}\n", name, lease)+hooks)}
 	n.start()
@@ -101,7 +106,7 @@ func TestFleet_EveryControlHoldsWhenNodesAreKilledAndFrozen(t *testing.T) {
 	hooks := strings.Replace(flowHooks(ledger), "workers: 16", "workers: 6", 1)
 	var nodes []*fleetNode
 	for _, name := range []string{"a", "b", "c"} {
-		nodes = append(nodes, newFleetNode(t, url, name, fleetLease, hooks))
+		nodes = append(nodes, newFleetNode(t, url, name, hooks))
 	}
 	w := &flowWalk{t: t}
 	began := time.Now()
@@ -227,7 +232,7 @@ func TestFleet_ADeadNodesJobsAreTakenOver(t *testing.T) {
 	out := filepath.Join(shortDir(t), "out")
 	hooks := "workers: 2\n" + strings.Replace(strings.Replace(slowHook, "OUTFILE", out, 1), "sleep 0.2", `[ "$HOOK_ATTEMPT" != 1 ] || sleep 60`, 1) +
 		"        on_interrupt: retry\n"
-	a := newFleetNode(t, url, "a", calmLease, hooks)
+	a := leasedNode(t, url, "a", calmLease, hooks)
 	id := a.push("/slow", "d1", `{"key":"k"}`)
 	s, err := postgres.OpenReader(t.Context(), url)
 	must(t, err)
@@ -240,7 +245,7 @@ func TestFleet_ADeadNodesJobsAreTakenOver(t *testing.T) {
 		}
 	}
 	eventually(t, "the job to run", state(job.Running, 1))
-	b := newFleetNode(t, url, "b", calmLease, hooks)
+	b := leasedNode(t, url, "b", calmLease, hooks)
 	if nodes := listNodes(t, b.dir); len(nodes) != 2 || !nodes[0].Leads || nodes[1].Leads || nodes[0].Jobs != 1 || !nodes[1].Differs { // each has a file of its own
 		t.Errorf("nodes: %+v", nodes)
 	}
