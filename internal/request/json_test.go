@@ -209,3 +209,26 @@ func BenchmarkDecode_JSON(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkDecode_Large is of bodies of 200 kB: one long text, and a push of many commits.
+func BenchmarkDecode_Large(b *testing.B) {
+	commit := `{"id":"%040d","message":"Update README.md","timestamp":"2019-05-15T11:20:30-04:00","author":{"name":"Codertocat","username":"Codertocat"},"added":[],"removed":[],"modified":["README.md"],"n":%[1]d},`
+	var commits strings.Builder
+	for i := 0; commits.Len() < 200_000; i++ {
+		fmt.Fprintf(&commits, commit, i)
+	}
+	for name, body := range map[string]string{
+		"text":    `{"ref":"refs/heads/main","text":"` + strings.Repeat("abcdefghijklmnop", 12_500) + `"}`,
+		"commits": `{"ref":"refs/heads/main","commits":[` + commits.String() + `null]}`,
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := Decode(FormatJSON, "", []byte(body)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
