@@ -38,13 +38,14 @@ func (d *Daemon) keepLastGood() {
 
 func lastGoodPath(store string) string { return store + ".last-good" }
 
-// writeLastGood replaces the file at once, so that a crash leaves the old one or the new one.
+// writeLastGood replaces the file at once, so that a crash leaves the old one or the new one, and
+// at most one half written beside it, which the next takes the place of.
 func writeLastGood(path string, kept *lastGood) error {
 	data, err := json.MarshalIndent(kept, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode configuration: %w", err)
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+"-") // of mode 0600
+	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return fmt.Errorf("keep configuration: %w", err)
 	}

@@ -22,7 +22,11 @@ func TestLastGood_IsWhatRunsWhenTheFileIsBroken(t *testing.T) {
 	write(t, path, whole)
 	write(t, included, more)
 	o := config.Options{Path: path, Environ: []string{"SECRET=" + secret}}
+	write(t, filepath.Join(dir, "t.db.last-good.new"), strings.Repeat("left by a crash ", 1000))
 	must(t, startWith(t, dir, o).stop())
+	if left, _ := filepath.Glob(filepath.Join(dir, "t.db.last-good?*")); len(left) != 0 {
+		t.Errorf("%v is left", left)
+	}
 	kept, err := os.ReadFile(filepath.Join(dir, "t.db.last-good"))
 	must(t, err)
 	if strings.Contains(string(kept), secret) {

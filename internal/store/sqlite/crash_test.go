@@ -40,7 +40,7 @@ func child(t *testing.T, role, path string) *exec.Cmd {
 // runAsChild takes the role of a child and exits, if this process is one.
 func runAsChild() {
 	roles := map[string]func(path string) error{
-		"accept": childAccept, "io-error": childIOError, "migrate": childMigrate, "hold": childHold, "stray": childStray,
+		"accept": childAccept, "few": childAcceptFew, "io-error": childIOError, "migrate": childMigrate, "hold": childHold, "stray": childStray,
 	}
 	role := roles[os.Getenv(childRole)]
 	if role == nil {
@@ -75,6 +75,37 @@ func childAccept(path string) error {
 	}
 	group.Wait()
 	return nil
+}
+
+// childAcceptFew stores less than a checkpoint waits for, and is killed.
+func childAcceptFew(path string) error {
+	s, err := Open(context.Background(), path, Options{})
+	if err != nil {
+		return err
+	}
+	for range 10 {
+		d := newDelivery("")
+		d.Body = noise(checkpointPages * pageSize / 20)
+		if err := put(s, d); err != nil {
+			return err
+		}
+	}
+	return syscall.Kill(os.Getpid(), syscall.SIGKILL)
+}
+
+func TestTheLogDoesNotGrowFromKillToKill(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "t.db")
+	for range 10 {
+		_ = child(t, "few", path).Run() // it is killed
+	}
+	s := open(t, path, Options{})
+	defer func() { _ = s.Close() }()
+	if stored, err := s.Counts(t.Context()); err != nil || len(stored) == 0 {
+		t.Errorf("nothing was stored (%v)", err)
+	}
+	if size, err := logSize(path); err != nil || size == 0 || size > 3*checkpointPages*pageSize {
+		t.Errorf("the log has %d bytes (%v), want some, and at most what three checkpoints write", size, err)
+	}
 }
 
 func TestWhatWasAcknowledgedSurvivesAKill(t *testing.T) {

@@ -42,27 +42,26 @@ func prepareFolder(path string) (string, error) {
 
 // prepareFile creates the database file when it is missing, and refuses one that must not be
 // written to. It runs before SQLite opens the file, because turning on the write-ahead log
-// already changes a file of another program. A log with something in it means that the last
-// process did not close the store.
-func prepareFile(path string, log *slog.Logger) (unclean bool, err error) {
-	wal, err := logSize(path)
-	if err != nil {
-		return false, err
+// already changes a file of another program. It returns the bytes of the log that is there: any
+// mean that the last process did not close the store.
+func prepareFile(path string, log *slog.Logger) (wal int64, err error) {
+	if wal, err = logSize(path); err != nil {
+		return 0, err
 	}
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if wal > 0 {
-			return false, fmt.Errorf("the file is missing but its log %q holds data: put the database back, or move the log away", path+"-wal")
+			return 0, fmt.Errorf("the file is missing but its log %q holds data: put the database back, or move the log away", path+"-wal")
 		}
-		return false, create(path)
+		return 0, create(path)
 	}
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	if info.Mode().Perm()&0o077 != 0 {
 		log.Warn("store can be read by others", "path", path, "mode", info.Mode().Perm().String(), "want", "-rw-------")
 	}
-	return wal > 0, checkHeader(path, info, wal)
+	return wal, checkHeader(path, info, wal)
 }
 
 // prepareReading is prepareFile for a reader: it creates nothing.

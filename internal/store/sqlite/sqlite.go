@@ -102,7 +102,7 @@ func (s *Store) open(ctx context.Context, path string, o Options) (err error) {
 	if s.lock, err = lock(path + ".lock"); err != nil {
 		return err
 	}
-	unclean, err := prepareFile(path, o.Log)
+	wal, err := prepareFile(path, o.Log)
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (s *Store) open(ctx context.Context, path string, o Options) (err error) {
 	if s.reads, err = openReads(path); err != nil {
 		return errors.Join(err, conn.close())
 	}
-	if unclean {
+	if wal > 0 {
 		if err = s.reads.quickCheck(ctx, o.Log); err != nil {
 			return errors.Join(err, conn.close())
 		}
@@ -122,6 +122,7 @@ func (s *Store) open(ctx context.Context, path string, o Options) (err error) {
 		return errors.Join(err, conn.close())
 	}
 	s.writer = newWriter(path, conn, o)
+	s.writer.pages = int(wal / pageSize) // a process that is killed again and again would never come to a checkpoint
 	s.writer.start()
 	return nil
 }

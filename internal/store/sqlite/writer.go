@@ -84,7 +84,7 @@ type writer struct {
 	pause time.Duration
 	batch []*write
 	jobs  []job.Job     // of publish
-	pages int           // written since the last checkpoint
+	pages int           // of the log since the last checkpoint, those of earlier processes too
 	took  time.Duration // of the last commit
 	// unindexed is by how many keys the tail of the index may be longer than a run, after a fault.
 	unindexed int
