@@ -10,11 +10,12 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/tenterhook/tenterhook/internal/config"
 )
 
 // preparedRequest is a request with its values.
@@ -40,17 +41,13 @@ var sentIdempotency = strings.ToLower(headerIdempotency)
 // maxDescribedBody bounds the body that is shown of a request.
 const maxDescribedBody = 4096
 
-// credentialHeader are names of headers that carry a credential, whatever the variable is called whose
-// value it is.
-var credentialHeader = regexp.MustCompile(`(?i)auth|cookie|token|secret|password|api-?key`)
-
 // Describe implements Prepared.
 func (p *preparedRequest) Describe() map[string]any {
 	mask := p.action.mask
 	shown := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(p.header)) {
 		shown[name] = mask.text(p.header.Get(name))
-		if credentialHeader.MatchString(name) {
+		if config.CarriesCredential(name) { // whatever the variable is called whose value it is
 			shown[name] = redacted
 		}
 	}

@@ -77,19 +77,20 @@ func TestBodies_AreReadStrictly(t *testing.T) {
 		for _, c := range []struct {
 			how, body, header string
 			status            int
+			says              string
 		}{
-			{"a form, which a page can post", `hook=site`, "Content-Type: application/x-www-form-urlencoded", 415},
-			{"text, which a page can post", `{"hook":"site"}`, "Content-Type: text/plain", 415},
-			{"no type", `{"hook":"site"}`, "Accept: */*", 415},
-			{"no JSON", `{`, asJSON, 400},
-			{"a key that is not known", `{"hooks":"site"}`, asJSON, 400},
-			{"a key twice", `{"hook":"site","hook":"other"}`, asJSON, 400},
-			{"the wrong type", `{"hook":7}`, asJSON, 400},
-			{"two documents", `{"hook":"site"}{}`, asJSON, 400},
-			{"deep nesting", strings.Repeat("[", 100_000), asJSON, 400},
-			{"nothing", ``, asJSON, 400},
+			{"a form, which a page can post", `hook=site`, "Content-Type: application/x-www-form-urlencoded", 415, `the body must be application/json`},
+			{"text, which a page can post", `{"hook":"site"}`, "Content-Type: text/plain", 415, `the body must be application/json`},
+			{"no type", `{"hook":"site"}`, "Accept: */*", 415, `the body must be application/json`},
+			{"no JSON", `{`, asJSON, 400, `the body: no JSON, at byte 1`},
+			{"a key that is not known", `{"hooks":"site"}`, asJSON, 400, `the body: unknown member \"/hooks\"`},
+			{"a key twice", `{"hook":"site","hook":"other"}`, asJSON, 400, `the body: member \"/hook\" is there twice`},
+			{"the wrong type", `{"hook":7}`, asJSON, 400, `the body: \"/hook\" cannot be a number`},
+			{"two documents", `{"hook":"site"}{}`, asJSON, 400, `the body: no JSON, at byte 15`},
+			{"deep nesting", strings.Repeat("[", 100_000), asJSON, 400, `the body: `},
+			{"nothing", ``, asJSON, 400, `the body: `},
 		} {
-			if got := d.send("POST", prefix+path, c.body, c.header); got.status != c.status || len(got.body) > 2000 {
+			if got := d.send("POST", prefix+path, c.body, c.header); got.status != c.status || len(got.body) > 2000 || !strings.Contains(got.body, c.says) || strings.Contains(got.body, "Go ") {
 				t.Errorf("%s with %s: %d %.300s", path, c.how, got.status, got.body)
 			}
 		}

@@ -8,9 +8,9 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/store"
@@ -217,10 +217,37 @@ func (a *api) readBody(w http.ResponseWriter, r *http.Request, into any) error {
 		return err
 	}
 	if err := json.Unmarshal(body, into, json.RejectUnknownMembers(true)); err != nil {
-		refuse(w, http.StatusBadRequest, "the body: "+strings.TrimPrefix(err.Error(), "json: "))
+		refuse(w, http.StatusBadRequest, "the body: "+bodyFault(err))
 		return err
 	}
 	return nil
+}
+
+// bodyFault says of a body that cannot be read what its author can mend, in the words of JSON.
+func bodyFault(err error) string {
+	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		if errors.Is(err, jsontext.ErrDuplicateName) {
+			return fmt.Sprintf("member %q is there twice", syntax.JSONPointer)
+		}
+		return fmt.Sprintf("no JSON, at byte %d", syntax.ByteOffset)
+	}
+	wrong, ok := errors.AsType[*json.SemanticError](err)
+	switch {
+	case !ok:
+		return "it cannot be read"
+	case errors.Is(wrong.Err, json.ErrUnknownName):
+		return fmt.Sprintf("unknown member %q", wrong.JSONPointer)
+	case wrong.JSONPointer == "":
+		return fmt.Sprintf("it cannot be a %s", kindWords[wrong.JSONKind])
+	case wrong.Err != nil && wrong.JSONKind == '"':
+		return fmt.Sprintf("%q: %v", wrong.JSONPointer, wrong.Err)
+	}
+	return fmt.Sprintf("%q cannot be a %s", wrong.JSONPointer, kindWords[wrong.JSONKind])
+}
+
+// kindWords are the kinds of JSON values by what they begin with.
+var kindWords = map[jsontext.Kind]string{
+	'n': "null", 'f': "boolean", 't': "boolean", '"': "string", '0': "number", '{': "object", '[': "list",
 }
 
 // note is what a change says of itself for the audit log.

@@ -3,6 +3,7 @@ package config
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -39,16 +40,17 @@ func (l *loader) join(root Node, s *Stored) bool {
 			joined = append(joined, e.Key.node.y, e.Value.y)
 		}
 	}
-	l.refuseLiterals(doc, "")
+	l.refuseLiterals(doc, "", false)
 	root.y.Content = append(root.y.Content, joined...)
 	return true
 }
 
-// refuseLiterals finds secrets that are written out, as far as their keys tell.
-func (l *loader) refuseLiterals(n Node, key string) {
+// refuseLiterals finds secrets that are written out, as far as their keys tell. The names of headers tell more
+// than keys of the language do.
+func (l *loader) refuseLiterals(n Node, key string, header bool) {
 	switch n.Kind() {
 	case KindScalar:
-		if isSecretKey(key) && literal(n.y.Value) {
+		if isSecretKey(key) && literal(n.y.Value) || header && CarriesCredential(key) && !strings.Contains(n.y.Value, "${") {
 			n.hide()
 			l.hide(n.y.Value)
 			l.d.Errorf(n, "%s is written out here, and whoever can read the database could read it", key).
@@ -56,11 +58,11 @@ func (l *loader) refuseLiterals(n Node, key string) {
 		}
 	case KindList:
 		for _, child := range n.List() {
-			l.refuseLiterals(child, key)
+			l.refuseLiterals(child, key, header)
 		}
 	case KindMap:
 		for _, e := range n.Entries() {
-			l.refuseLiterals(e.Value, e.Key.Value)
+			l.refuseLiterals(e.Value, e.Key.Value, key == "headers")
 		}
 	}
 }
@@ -74,6 +76,12 @@ func isSecretKey(key string) bool {
 	}
 	return false
 }
+
+var credentialHeader = regexp.MustCompile(`(?i)auth($|[^o]|o[^r]|ori[sz])|cookie|token|secret|password|api-?key`)
+
+// CarriesCredential reports whether a header of this name carries a credential, as far as names tell:
+// Authorization, Cookie, X-Api-Key, X-Gitlab-Token and their like, not X-Author.
+func CarriesCredential(header string) bool { return credentialHeader.MatchString(header) }
 
 // literal reports whether some of a secret is written out: it has no reference, or one with a default.
 func literal(value string) bool {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -85,7 +86,7 @@ func ParseMoment(s string) (string, error) {
 		return "", fmt.Errorf("a text of %d bytes %w", len(s), errMoment)
 	}
 	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
-		return fmt.Sprintf("%d.%09d", t.Unix(), t.Nanosecond()), nil
+		return fmt.Sprintf("%d.%0*d", t.Unix(), momentDigits, t.Nanosecond()), nil
 	}
 	if strings.ContainsAny(s, "eEpPxX/_") { // numbers of a size that nobody means
 		return "", fmt.Errorf("%q %w", s, errMoment)
@@ -94,6 +95,20 @@ func ParseMoment(s string) (string, error) {
 		return "", fmt.Errorf("%q %w", s, errMoment)
 	}
 	return s, nil
+}
+
+// momentDigits are the decimals of a moment that was a time; no sender counts in so small a part of anything else.
+const momentDigits = 9
+
+// momentText is a moment as people read it: one that was a time is a time again.
+func momentText(s string) string {
+	whole, part, _ := strings.Cut(s, ".")
+	seconds, err := strconv.ParseInt(whole, 10, 64)
+	nanos, err2 := strconv.ParseInt(part, 10, 64)
+	if err != nil || err2 != nil || len(part) != momentDigits {
+		return s
+	}
+	return time.Unix(seconds, nanos).UTC().Format(time.RFC3339Nano)
 }
 
 // CompareMoments is below 0 when a is before b, and above when it is after. What ParseMoment did

@@ -139,7 +139,7 @@ func guard(id string, k Keys, c *Controls, l Ledger) (*Refusal, error) {
 			return nil, err
 		}
 		if ok && CompareMoments(k.By, r.Value) < 0 {
-			return &Refusal{Stale, fmt.Sprintf("a newer one has started for %q: %s is before %s", k.Sequence, k.By, r.Value), r.Job}, nil
+			return &Refusal{Stale, fmt.Sprintf("a newer one has started for %q: %s is before %s", k.Sequence, momentText(k.By), momentText(r.Value)), r.Job}, nil
 		}
 	}
 	return nil, nil
