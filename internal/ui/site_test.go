@@ -1,6 +1,7 @@
 package ui_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -72,17 +73,24 @@ type site struct {
 	daemon *daemon.Daemon
 	client *admin.Client
 	base   string // of the pages
+	store  string // its URL
 }
 
 // serve runs the daemon on a configuration until the test ends.
 func serve(t *testing.T, hooks string) *site {
+	t.Helper()
+	return serveOn(t, "", hooks)
+}
+
+// serveOn is serve on a store.
+func serveOn(t *testing.T, store, hooks string) *site {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "site")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	s := &site{t: t, dir: dir}
+	s := &site{t: t, dir: dir, store: cmp.Or(store, "sqlite:"+dir+"/t.db")}
 	s.configure(hooks)
 	d, err := daemon.New(t.Context(), daemon.Options{
 		Config: config.Options{Path: filepath.Join(dir, "hooks.yaml")}, Log: slog.New(slog.DiscardHandler), Version: "v1.2.3",
@@ -111,7 +119,7 @@ func serve(t *testing.T, hooks string) *site {
 // configure writes the file that the daemon reads.
 func (s *site) configure(hooks string) {
 	s.t.Helper()
-	content := fmt.Sprintf("server: {listen: '127.0.0.1:0', drain: 1s}\nadmin: {listen: '127.0.0.1:0', token: %s, tokens: [{name: board, token: %s, scope: read}]}\nstore: {url: 'sqlite:%s/t.db'}\nworkers: 4\n", token, boardToken, s.dir) +
+	content := fmt.Sprintf("server: {listen: '127.0.0.1:0', drain: 1s}\nadmin: {listen: '127.0.0.1:0', token: %s, tokens: [{name: board, token: %s, scope: read}]}\nstore: {url: '%s'}\nworkers: 4\n", token, boardToken, s.store) +
 		strings.ReplaceAll(hooks, "SECRET", secret)
 	if err := os.WriteFile(filepath.Join(s.dir, "hooks.yaml"), []byte(content), 0o600); err != nil {
 		s.t.Fatal(err)
