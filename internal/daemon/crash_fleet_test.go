@@ -261,6 +261,28 @@ func TestFleet_ADeadNodesJobsAreTakenOver(t *testing.T) {
 	t.Logf("with a lease of %v, the job of a leader that was killed had ended elsewhere after %v", calmLease, took.Round(10*time.Millisecond))
 }
 
+// TestFleet_WhatFollowsAJobEndsThoughItsNodeAndTheLeaderDie kills the only node while it runs what follows a
+// job: the next life leads, and finds a job that neither waits nor is with a node.
+func TestFleet_WhatFollowsAJobEndsThoughItsNodeAndTheLeaderDie(t *testing.T) {
+	t.Parallel()
+	url := postgrestest.Schema(t)
+	begun := filepath.Join(shortDir(t), "begun")
+	hooks := "hooks:\n" + ruleHook("site", "run: \"true\"\non_success: [{run: 'touch \"$BEGUN\"; sleep 60', env: {BEGUN: \""+begun+"\"}}]")
+	n := newFleetNode(t, url, "a", hooks)
+	id := n.push("/site", "d1", "{}")
+	eventually(t, "what follows to begin", func() bool { _, err := os.Stat(begun); return err == nil })
+	n.process().kill()
+	n.start()
+	s, err := postgres.OpenReader(t.Context(), url)
+	must(t, err)
+	defer func() { _ = s.Close() }()
+	eventually(t, "the job to end", func() bool {
+		j, err := s.Job(t.Context(), id)
+		must(t, err)
+		return j.State == job.Succeeded
+	})
+}
+
 type listedNode struct {
 	Name, State    string
 	Leads, Differs bool

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/store/postgres"
 )
 
@@ -79,7 +80,8 @@ func (l *leader) add(ctx context.Context, seqs []int64) error {
 			jobs[i] = l.f.here(jobs[i])
 			l.read.there(jobs[i].Seq)
 		}
-		l.pool.TakeUp(jobs)
+		// What runs is with a node, which tells of its end.
+		l.pool.TakeUp(slices.DeleteFunc(jobs, func(j job.Job) bool { return j.State == job.Running }))
 	}
 	return nil
 }

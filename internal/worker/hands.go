@@ -182,7 +182,7 @@ func (p *Pool) TakeUp(jobs []job.Job) {
 		switch j := &jobs[i]; {
 		case j.State.Terminal():
 			p.flow.Remove(j.ID)
-		case j.State == job.Running || p.flow.Ended(j.ID) || p.flow.Away(j):
+		case p.flow.Ended(j.ID) || p.flow.Away(j):
 		default:
 			w := waiting(j, rules, now)
 			w.BySeq = !j.Requeued()
