@@ -180,11 +180,21 @@ func queue(e *env, s *admin.Status) string {
 	if parts == nil {
 		return "none waiting or running"
 	}
-	workers := ""
-	if s.Workers > 0 {
-		workers = "  " + busy(s.Jobs[job.Running], s.Workers) + fmt.Sprintf(" %d of %s", s.Jobs[job.Running], count(s.Workers, "worker", "workers"))
+	return strings.Join(parts, ", ") + e.out.paint(faint, workers(s))
+}
+
+// workers is how many of the daemon's workers are busy. On a fleet the running jobs are those of all
+// nodes; and a job whose end is being written down holds no worker any more.
+func workers(s *admin.Status) string {
+	running := min(s.Jobs[job.Running], s.Workers)
+	switch {
+	case s.Workers == 0:
+		return ""
+	case s.Fleet:
+		return fmt.Sprintf("  %s on this node", count(s.Workers, "worker", "workers"))
+	default:
+		return "  " + busy(running, s.Workers) + fmt.Sprintf(" %d of %s", running, count(s.Workers, "worker", "workers"))
 	}
-	return strings.Join(parts, ", ") + e.out.paint(faint, workers)
 }
 
 // busy is a part of a whole, ten characters wide.

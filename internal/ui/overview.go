@@ -176,7 +176,7 @@ func (u *UI) cards(s *admin.Status, all *series.Series, now time.Time) []card {
 		{Name: "Deliveries", Value: number(total.Deliveries()), Detail: within, URL: "/deliveries?since=" + all.Span.Name},
 		{Name: "Failed jobs", Value: number(total.Failed), Detail: within, URL: "/jobs?state=failed", Class: classIf(total.Failed > 0, "bad")},
 		{Name: "Waiting", Value: number(waiting), Detail: "nothing is due", URL: "/jobs?state=queued"},
-		{Name: "Running", Value: number(s.Jobs[job.Running]), Detail: fmt.Sprintf("of %d at once", s.Workers), URL: "/jobs?state=running"},
+		running(s),
 		{Name: "Refused", Value: number(total.Refused), Detail: within, URL: "/rejected?since=" + all.Span.Name},
 	}
 	if oldest, ok := u.backend.Oldest(); ok {
@@ -188,6 +188,15 @@ func (u *UI) cards(s *admin.Status, all *series.Series, now time.Time) []card {
 		cards = append(cards, card{Name: "Answered within", Value: "≈ " + span(slow), Detail: "95 of 100, " + within})
 	}
 	return cards
+}
+
+// running is how many jobs run; one whose end is being written down holds no worker any more.
+func running(s *admin.Status) card {
+	c := card{Name: "Running", Value: number(s.Jobs[job.Running]), Detail: "on all nodes", URL: "/jobs?state=running"}
+	if !s.Fleet {
+		c.Value, c.Detail = number(min(s.Jobs[job.Running], s.Workers)), fmt.Sprintf("of %d at once", s.Workers)
+	}
+	return c
 }
 
 func classIf(on bool, class string) string {
