@@ -9,7 +9,7 @@
 //   - over loopback TCP without a token: root and the daemon's own user. The kernel's table of
 //     connections (/proc/net/tcp, /proc/net/tcp6) says whose socket the other end is. A request
 //     that carries a proxy's headers is refused, because then the proxy's user would be asked;
-//   - over any other address without a token: nobody, and CheckExposure refuses to try.
+//   - over any other address without a token: nobody, and the daemon does not start on one.
 //
 // /healthz and /readyz are open. Requests whose Host is not ours are refused (DNS rebinding), so
 // are changes that a page of another origin asks for. The API lists, retries, replays, cancels,
@@ -17,9 +17,7 @@
 package admin
 
 import (
-	"errors"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"time"
@@ -111,22 +109,6 @@ func NewServer(h http.Handler, log *slog.Logger) *http.Server {
 		s.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
 	}
 	return s
-}
-
-// CheckExposure reports why listen must not be used: an address that others can reach, without
-// a token. It does not resolve names: of those only "localhost" counts as loopback.
-func CheckExposure(listen string, hasToken bool) error {
-	if _, ok := unixPath(listen); ok || hasToken {
-		return nil
-	}
-	host, _, err := net.SplitHostPort(listen)
-	if err != nil {
-		return err
-	}
-	if isLoopback(host) {
-		return nil
-	}
-	return errors.New("an admin listener that is not loopback or a unix socket needs a token")
 }
 
 // harden sets the headers of every answer and bounds every body.

@@ -80,6 +80,16 @@ func unixPath(spec string) (string, bool) {
 	return strings.CutPrefix(spec, "unix:")
 }
 
+// IsLocal reports whether only this machine can reach an address to listen on. It resolves no names: of those
+// only "localhost" counts.
+func IsLocal(listen string) bool {
+	if _, ok := unixPath(listen); ok {
+		return true
+	}
+	host, _, err := net.SplitHostPort(listen)
+	return err == nil && isLoopback(host)
+}
+
 // isLoopback reports whether host is a loopback address or "localhost".
 func isLoopback(host string) bool {
 	if strings.EqualFold(host, "localhost") {

@@ -254,9 +254,6 @@ func (s Secret) Reveal() []byte {
 	return []byte(*s.value)
 }
 
-// IsLiteral reports whether the value stands in the file itself.
-func (s Secret) IsLiteral() bool { return s.literal }
-
 // Place implements Placed.
 func (s Secret) Place() (Pos, int) { return s.place.Place() }
 

@@ -53,7 +53,7 @@ func readRelay(spec relaySpec, s Settings, file *config.File, d *config.Diagnost
 	}
 	if checkListen(spec.Listen, d) && r.Listen != "" {
 		encrypted := s.Server.Cert != "" || s.Server.ACME != nil
-		if !isLocal(r.Listen) && !encrypted {
+		if !admin.IsLocal(r.Listen) && !encrypted {
 			d.Errorf(spec.Listen, "relay.listen %s is reachable from other machines and would not speak TLS: deliveries and tokens could be read on their way", r.Listen).
 				Hint("server: {tls: {…}}, whose certificate it has too").
 				Hint("or listen on 127.0.0.1 and let a reverse proxy speak TLS")

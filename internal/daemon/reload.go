@@ -130,7 +130,7 @@ func (d *Daemon) unchanged(running *Config) bool {
 // reachable reports whether other machines reach the listener that is open, whatever a file says
 // that has changed since.
 func (d *Daemon) reachable() bool {
-	return d.exposed || d.Addr().Network() != "unix" && !isLocal(d.Addr().String())
+	return d.exposed || d.Addr().Network() != "unix" && !admin.IsLocal(d.Addr().String())
 }
 
 // reloadFailed reports a refused file once: the watch looks again and again, and the same

@@ -181,7 +181,7 @@ func compile(file *config.File, exposed, stored bool, d *config.Diagnostics) *Co
 	c.Hooks = hook.Compile(spec.Hooks, hook.Context{
 		Dir:      file.Dir,
 		Digest:   file.Digest,
-		Exposed:  exposed || !isLocal(c.Settings.Server.Listen),
+		Exposed:  exposed || !admin.IsLocal(c.Settings.Server.Listen),
 		Mask:     file.Mask(),
 		Defaults: spec.Defaults,
 		Public:   c.Settings.Server.PublicURL != "",
@@ -204,7 +204,7 @@ func settings(spec rootSpec, file *config.File, d *config.Diagnostics) Settings 
 	if path, ok := strings.CutPrefix(s.Admin.Listen, "unix:"); ok {
 		s.Admin.Listen = "unix:" + beside(file, path)
 	}
-	if checkListen(spec.Admin.Listen, d) && !isLocal(s.Admin.Listen) && !s.Admin.HasToken() {
+	if checkListen(spec.Admin.Listen, d) && !admin.IsLocal(s.Admin.Listen) && !s.Admin.HasToken() {
 		d.Errorf(spec.Admin.Listen, "admin.listen %s is reachable from other machines and has no token", s.Admin.Listen).
 			Hint("admin: {listen: …, token: ${ADMIN_TOKEN}}, or listen on 127.0.0.1 or a unix: socket")
 	}
@@ -379,22 +379,6 @@ func checkListen(listen config.Text, d *config.Diagnostics) bool {
 		return false
 	}
 	return true
-}
-
-// isLocal reports whether only this machine can reach the address.
-func isLocal(listen string) bool {
-	if strings.HasPrefix(listen, "unix:") {
-		return true
-	}
-	host, _, err := net.SplitHostPort(listen)
-	if err != nil {
-		return false
-	}
-	if host == "localhost" {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.Unmap().IsLoopback()
 }
 
 // needRestart names what differs between two configurations and takes a restart to apply.

@@ -41,7 +41,7 @@ func (d *Daemon) takeOver(context.Context) error {
 	}
 	if len(d.options.Sockets) > 0 {
 		addr := d.options.Sockets[0].Addr()
-		d.exposed = addr.Network() != "unix" && !isLocal(addr.String())
+		d.exposed = addr.Network() != "unix" && !admin.IsLocal(addr.String())
 	}
 	_, _ = launch.Take() // recover says why there are none
 	return nil

@@ -49,9 +49,6 @@ func (e *Expect) Counts(d *job.Delivery) (bool, error) {
 	return (&Matcher{e.hook, e.match}).Matches(d)
 }
 
-// NeedsBody reports whether Counts looks at more than that there is a delivery.
-func (e *Expect) NeedsBody() bool { return e.match != nil }
-
 func compileExpect(h *Hook, node config.Node, scope expression.Scope, c Context, d *config.Diagnostics) {
 	if node.IsZero() {
 		return

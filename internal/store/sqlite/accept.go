@@ -277,3 +277,14 @@ func (a *accept) told() []job.Job {
 	}
 	return append(a.earlier, a.receipt.Jobs...)
 }
+
+// ofAccepts are the statements that accepting a delivery may take beside its insertion.
+func (s *statements) ofAccepts() []statement {
+	return []statement{
+		{&s.renewKey, "UPDATE dedupe_key SET delivery = ?, expires_at = ? WHERE seq = ?"},
+		{&s.jobsOfDelivery, jobsWithDelivery + "WHERE d.id = ? AND " + endedBadly + " ORDER BY j.seq"},
+		{&s.again, "UPDATE job SET " + queuedAgain + " WHERE seq = ?"},
+		{&s.moveEarlier, `UPDATE job SET state = ?, reason = ?, run_at = ?, finished_at = ?, superseded_by = ?
+			WHERE seq = ? AND state = 'scheduled'`},
+	}
+}

@@ -105,3 +105,15 @@ func (o *prune) forgetAudit(c *connection, n int64) error {
 	}
 	return o.delete(c.deleteAudit, n)
 }
+
+// ofAudit are the statements of the audit log.
+func (s *statements) ofAudit() []statement {
+	return []statement{
+		// The anchor is the last entry when retention took all of them.
+		{&s.lastAudit, `SELECT n, hash FROM audit UNION ALL SELECT n, hash FROM audit_anchor ORDER BY n DESC LIMIT 1`},
+		{&s.insertAudit, `INSERT INTO audit (n, at, who, remote, action, subject, detail, result, previous, hash)
+			VALUES (?,?,?,?,?,?,?,?,?,?)`},
+		{&s.anchorAudit, "INSERT OR REPLACE INTO audit_anchor (one, n, hash) SELECT 1, n, hash FROM audit WHERE n = ?"},
+		{&s.deleteAudit, "DELETE FROM audit WHERE n <= ?"},
+	}
+}

@@ -289,3 +289,16 @@ func (o *prune) moveKeys(c *connection, e *expiredKeys) error {
 	}
 	return nil
 }
+
+// ofKeys are the statements of the keys of deliveries.
+func (s *statements) ofKeys() []statement {
+	return []statement{
+		{&s.keyHolder, "SELECT delivery, expires_at FROM dedupe_key WHERE seq = ? AND hook = ? AND key = ?"},
+		{&s.insertRun, "INSERT INTO dedupe_run (first, length, due, data) VALUES (?, ?, ?, ?)"},
+		{&s.putOffRun, "UPDATE dedupe_run SET due = ? WHERE first = ?"},
+		{&s.deleteRun, "DELETE FROM dedupe_run WHERE first = ? AND NOT EXISTS (SELECT 1 FROM dedupe_key WHERE seq BETWEEN ? AND ?)"},
+		{&s.keysOfRun, "SELECT seq, hook, key, delivery, expires_at FROM dedupe_key WHERE seq BETWEEN ? AND ? ORDER BY seq LIMIT ?"},
+		{&s.moveKey, "DELETE FROM dedupe_key WHERE seq = ?"},
+		{&s.deleteKey, "DELETE FROM dedupe_key WHERE seq = ? AND expires_at <= ?"},
+	}
+}

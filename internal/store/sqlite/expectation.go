@@ -57,3 +57,11 @@ func (r *reads) Expectations(ctx context.Context) ([]job.Expectation, error) {
 	}
 	return out, nil
 }
+
+// ofExpectations are the statements of expected deliveries.
+func (s *statements) ofExpectations() []statement {
+	return []statement{
+		{&s.keepExpectation, "INSERT OR REPLACE INTO expectation (hook, since, last, silent) VALUES (?, ?, ?, ?)"},
+		{&s.deleteExpectation, "DELETE FROM expectation WHERE hook = ?"},
+	}
+}

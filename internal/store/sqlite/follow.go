@@ -169,3 +169,20 @@ func (r *reads) Pauses(ctx context.Context) ([]job.Pause, error) {
 	}
 	return out, rows.Err()
 }
+
+// ofFollowUps are the statements of what follows a job, and of pauses.
+func (s *statements) ofFollowUps() []statement {
+	return []statement{
+		{&s.beginFollowUp, `INSERT INTO follow_up (job, attempt, step, try, event, kind, started_at, finished_at,
+			signal, status, error, size, encoding) SELECT seq, ?, ?, ?, ?, ?, ?, 0, '', 0, '', 0, 0 FROM job
+			WHERE id = ? AND attempt = ? AND state = 'running' AND ending <> ''`},
+		{&s.endFollowUp, `UPDATE follow_up SET finished_at = ?, exit_code = ?, signal = ?, status = ?,
+			error = ?, size = ?, encoding = ?, output = ?
+			WHERE job = (SELECT seq FROM job WHERE id = ?) AND attempt = ? AND step = ? AND try = ? AND finished_at = 0`},
+		{&s.conclude, `UPDATE job SET state = ending, ending = '', finished_at = ?
+			WHERE id = ? AND state = 'running' AND ending <> ''`},
+		{&s.deleteFollowUps, "DELETE FROM follow_up WHERE job IN (SELECT seq FROM job WHERE delivery = ?)"},
+		{&s.insertPause, "INSERT OR REPLACE INTO pause (hook, rule, since, reason) VALUES (?,?,?,?)"},
+		{&s.deletePause, "DELETE FROM pause WHERE hook = ? AND rule = ?"},
+	}
+}

@@ -199,3 +199,18 @@ func (r *reads) HeldCounts(ctx context.Context, now time.Time) ([]job.HeldCount,
 	}
 	return out, nil
 }
+
+// ofHeld are the statements of deliveries that are held for others.
+func (s *statements) ofHeld() []statement {
+	return []statement{
+		{&s.insertHeld, `INSERT INTO held (delivery, hook, state, taker, tries, until, at, reason, scheme, host, raw_path, sealed)
+			VALUES (?, ?, 'waiting', '', 0, 0, ?, '', ?, ?, ?, ?)`},
+		{&s.leaseHeld, `UPDATE held SET taker = ?, tries = tries + 1, until = ?, at = ? WHERE delivery = ? AND state = 'waiting' AND until <= ?
+			RETURNING (SELECT id FROM delivery WHERE seq = held.delivery)`},
+		{&s.settleHeld, `UPDATE held SET state = ?1, reason = ?2, at = ?3, until = 0
+			WHERE delivery = (SELECT seq FROM delivery WHERE id = ?4) AND instr(?5, char(10) || hook || char(10))
+				AND (?6 OR state <> 'acknowledged' AND state <> ?7 OR state = 'waiting' AND ?7 = 'waiting' AND (taker = ?8 OR ?9 = ''))
+				AND (?6 OR ?7 <> 'waiting' OR state = 'waiting')`},
+		{&s.deleteHeld, "DELETE FROM held WHERE delivery = ? RETURNING hook, state"},
+	}
+}

@@ -177,3 +177,14 @@ func (r *reads) Burst(ctx context.Context, id string) ([]job.Delivery, error) {
 	}
 	return out, nil
 }
+
+// ofControls are the statements of what flow controls remember.
+func (s *statements) ofControls() []statement {
+	return []statement{
+		{&s.recall, `SELECT job, at, value, count, bytes, expires_at FROM control
+			WHERE hook = ? AND rule = ? AND control = ? AND key = ? AND expires_at > ?`},
+		{&s.keep, `INSERT OR REPLACE INTO control (hook, rule, control, key, job, at, value, count, bytes, expires_at)
+			VALUES (?,?,?,?,?,?,?,?,?,?)`},
+		{&s.forget, "DELETE FROM control WHERE hook = ? AND rule = ? AND control = ? AND key = ? AND expires_at <= ?"},
+	}
+}

@@ -64,3 +64,11 @@ func (r *reads) Listened(ctx context.Context) ([]job.Listened, error) {
 	}
 	return out, nil
 }
+
+// ofListened are the statements of when the daemon listened.
+func (s *statements) ofListened() []statement {
+	return []statement{
+		{&s.keepListened, "INSERT INTO listened (id, since, until) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET until = excluded.until"},
+		{&s.deleteListened, "DELETE FROM listened WHERE seq <= (SELECT seq FROM listened ORDER BY seq DESC LIMIT 1 OFFSET ?)"},
+	}
+}

@@ -270,3 +270,24 @@ func queueAgain(j *job.Job, reason string, at time.Time) {
 	j.State, j.Reason, j.RunAt = job.Queued, reason, at
 	j.Since, j.FinishedAt, j.SupersededBy = j.Attempt, time.Time{}, ""
 }
+
+// ofMoves are the statements that move jobs and their attempts on.
+func (s *statements) ofMoves() []statement {
+	return []statement{
+		{&s.startJob, `UPDATE job SET state = 'running', reason = '', attempt = ?, started_at = ?,
+			exit_code = NULL, error = '', node = ?
+			WHERE id = ? AND attempt = ? - 1 AND ` + waits},
+		{&s.insertAttempt, `INSERT INTO attempt (job, n, started_at, finished_at, exit_code, signal, status,
+			error, config, size, encoding) SELECT seq, ?, ?, 0, NULL, '', 0, '', ?, 0, 0 FROM job WHERE id = ?`},
+		{&s.finishJob, `UPDATE job SET state = ?, reason = ?, run_at = coalesce(?, run_at),
+			finished_at = ?, exit_code = ?, error = ?, superseded_by = ?, ending = ?
+			WHERE id = ? AND attempt = ? AND state = 'running' AND ending = ''`},
+		{&s.updateAttempt, `UPDATE attempt SET finished_at = ?, exit_code = ?, signal = ?, status = ?,
+			error = ?, size = ?, encoding = ?, output = ?
+			WHERE job = (SELECT seq FROM job WHERE id = ?) AND n = ?`},
+		{&s.settleJob, `UPDATE job SET state = ?, reason = ?, run_at = coalesce(?, run_at),
+			finished_at = ?, superseded_by = ? WHERE id = ? AND ` + waits},
+		{&s.requeueJob, "UPDATE job SET " + queuedAgain + " WHERE id = ? AND " + isOver},
+		{&s.jobByID, jobsWithDelivery + "WHERE j.id = ?"},
+	}
+}

@@ -53,3 +53,11 @@ func (r *reads) Positions(ctx context.Context) ([]job.Position, error) {
 	}
 	return out, nil
 }
+
+// ofPositions are the statements of where sources were read to.
+func (s *statements) ofPositions() []statement {
+	return []statement{
+		{&s.keepPosition, "INSERT OR REPLACE INTO position (hook, source, place) VALUES (?, ?, ?)"},
+		{&s.deletePosition, "DELETE FROM position WHERE hook = ?"},
+	}
+}

@@ -225,3 +225,14 @@ func (r *reads) column(ctx context.Context, query string, args ...any) ([]int64,
 	}
 	return out, rows.Err()
 }
+
+// ofRetention are the statements that delete a delivery with all that is its own.
+func (s *statements) ofRetention() []statement {
+	return []statement{
+		{&s.liveJobs, "SELECT count(*) FROM job j WHERE delivery = ? AND " + isNeeded},
+		{&s.deleteAttempts, "DELETE FROM attempt WHERE job IN (SELECT seq FROM job WHERE delivery = ?)"},
+		{&s.deleteJobs, "DELETE FROM job WHERE delivery = ?"},
+		{&s.deleteBody, "DELETE FROM body WHERE delivery = ?"},
+		{&s.deleteDelivery, "DELETE FROM delivery WHERE seq = ?"},
+	}
+}

@@ -155,3 +155,15 @@ func (r *reads) replays(ctx context.Context) ([]job.Replay, error) {
 	}
 	return out, rows.Err()
 }
+
+// ofRecords are the statements of refused requests and of replays of many deliveries.
+func (s *statements) ofRecords() []statement {
+	return []statement{
+		{&s.keepReject, `INSERT INTO reject (id, at, ip, hook, status, error, reason, size, count, last_at)
+			VALUES (?,?,?,?,?,?,?,?,?,?)
+			ON CONFLICT (id) DO UPDATE SET count = excluded.count, last_at = excluded.last_at, size = excluded.size`},
+		{&s.deleteRejects, "DELETE FROM reject WHERE seq <= (SELECT seq FROM reject ORDER BY seq DESC LIMIT 1 OFFSET ?)"},
+		{&s.keepReplay, "INSERT INTO replay (id, data) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET data = excluded.data"},
+		{&s.deleteReplays, "DELETE FROM replay WHERE seq <= (SELECT seq FROM replay ORDER BY seq DESC LIMIT 1 OFFSET ?)"},
+	}
+}

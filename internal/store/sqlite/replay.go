@@ -68,3 +68,11 @@ func (o *replay) apply(c *connection, _ *jumpGuard) error {
 }
 
 func (o *replay) told() []job.Job { return o.stored }
+
+// ofReplays are the statements of one delivery decided anew.
+func (s *statements) ofReplays() []statement {
+	return []statement{
+		{&s.deliverySeqByID, "SELECT seq FROM delivery WHERE id = ?"},
+		{&s.liveJobsOfRule, "SELECT count(*) FROM job WHERE delivery = ?1 AND hook = ?2 AND rule = ?3 AND (target IN (?4, '', '*') OR ?4 IN ('', '*')) AND " + isLive},
+	}
+}

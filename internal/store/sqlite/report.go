@@ -103,3 +103,15 @@ func (r *reads) reports(ctx context.Context, where string, args ...any) ([]job.R
 	}
 	return out, nil
 }
+
+// ofReports are the statements of what senders are told of jobs.
+func (s *statements) ofReports() []statement {
+	return []statement{
+		{&s.insertReport, "INSERT INTO report (job, n, kind, reached, remote, tries, next_at, at, error, open) VALUES (?, ?, ?, '', '', 0, 0, 0, '', 1)"},
+		{&s.setReport, `UPDATE report SET reached = ?, remote = ?, tries = ?, next_at = ?, at = ?, error = ?,
+			open = (? OR ? <> (SELECT ` + stage + ` FROM job j WHERE j.seq = report.job))
+			WHERE job = (SELECT seq FROM job WHERE id = ?) AND n = ?`},
+		{&s.reopenReports, "UPDATE report SET open = 1, tries = 0, next_at = 0, error = '' WHERE job = (SELECT seq FROM job WHERE id = ?)"},
+		{&s.deleteReports, "DELETE FROM report WHERE job IN (SELECT seq FROM job WHERE delivery = ?)"},
+	}
+}
