@@ -64,9 +64,9 @@ var bundled struct {
 type bundledFile struct {
 	own    *lib.Tsqlite3_io_methods
 	isLog  bool
-	held   []byte
-	from   int64 // where held belongs
-	failed int32 // code of the write that failed, of a log
+	held   []byte // SQLite's memory, as its calls take no other
+	from   int64  // where held belongs
+	failed int32  // code of the write that failed, of a log
 
 	log       *bundledFile // of a database file that has one open
 	logHandle uintptr
@@ -141,9 +141,29 @@ func bundleWrite(tls *libc.TLS, handle, data uintptr, n int32, offset int64) int
 		}
 		f.from = offset
 	}
+	if !f.makeRoom(tls, len(f.held)+int(n)) {
+		return lib.SQLITE_NOMEM
+	}
 	f.held = append(f.held, unsafe.Slice(at[byte](data), n)...)
 	return lib.SQLITE_OK
 }
+
+// makeRoom has held take n bytes in all.
+func (f *bundledFile) makeRoom(tls *libc.TLS, n int) bool {
+	if n <= cap(f.held) {
+		return true
+	}
+	size := max(n, min(2*cap(f.held), mostBundled), mostAtOnce)
+	room := libc.Xrealloc(tls, address(f.held), libc.Tsize_t(size))
+	if room == 0 {
+		return false
+	}
+	f.held = unsafe.Slice(at[byte](room), size)[:len(f.held)]
+	return true
+}
+
+// address is where SQLite's memory is, 0 of none.
+func address(memory []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(memory))) }
 
 // flush writes what is held back.
 func (f *bundledFile) flush(tls *libc.TLS, handle uintptr) int32 {
@@ -157,7 +177,7 @@ func (f *bundledFile) flush(tls *libc.TLS, handle uintptr) int32 {
 	f.held, f.from = f.held[:0], 0
 	write := function[func(*libc.TLS, uintptr, uintptr, int32, int64) int32](f.own.FxWrite)
 	for part := range slices.Chunk(held, mostAtOnce) {
-		if rc := write(tls, handle, uintptr(unsafe.Pointer(&part[0])), int32(len(part)), offset); rc != lib.SQLITE_OK {
+		if rc := write(tls, handle, address(part), int32(len(part)), offset); rc != lib.SQLITE_OK {
 			if f.isLog {
 				f.failed = rc
 			}
@@ -234,6 +254,7 @@ func bundleClose(tls *libc.TLS, handle uintptr) int32 {
 	f := fileOf(handle)
 	flushed := f.flush(tls, handle)
 	forgetFile(f, handle)
+	libc.Xfree(tls, address(f.held))
 	if rc := function[func(*libc.TLS, uintptr) int32](f.own.FxClose)(tls, handle); rc != lib.SQLITE_OK {
 		return rc
 	}
