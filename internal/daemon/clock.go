@@ -34,13 +34,17 @@ func (w watched) right(t time.Time) time.Time {
 // now is the time by which deliveries are stored.
 func (w watched) now() time.Time { return w.right(time.Now().Round(0)) }
 
+// now is the time by which deliveries are stored, to compare theirs with.
+func (d *Daemon) now() time.Time { return watched{opened: d.store}.now() }
+
 // arrived sets the times of what is about to be stored right.
 func (w watched) arrived(d *job.Delivery, jobs []job.Job) {
-	if w.off() == 0 {
+	off := w.off() // once: what was made together has one time
+	if off == 0 {
 		return
 	}
-	d.ReceivedAt = w.right(d.ReceivedAt)
+	d.ReceivedAt = d.ReceivedAt.Add(-off)
 	for i := range jobs {
-		jobs[i].CreatedAt, jobs[i].RunAt = w.right(jobs[i].CreatedAt), w.right(jobs[i].RunAt)
+		jobs[i].CreatedAt, jobs[i].RunAt = jobs[i].CreatedAt.Add(-off), jobs[i].RunAt.Add(-off)
 	}
 }

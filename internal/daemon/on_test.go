@@ -3,6 +3,7 @@ package daemon_test
 import (
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -87,6 +88,35 @@ func TestOn_EveryNodeWithTheLabelRunsAJobAndSoDoesOneThatComesLate(t *testing.T)
 	replayed, err := a.client.Replay(t.Context(), sent.json.Delivery, admin.ReplayAll)
 	if err != nil || len(replayed) != 3 {
 		t.Errorf("a replay makes %v: %v", replayed, err)
+	}
+}
+
+// A replay of what failed is for the nodes on which it failed: the others, which look for deliveries that
+// they have no job of, are not to run it again.
+func TestOn_AReplayOfWhatFailedIsForThoseNodesAlone(t *testing.T) {
+	t.Parallel()
+	url := postgrestest.Schema(t)
+	broken := filepath.Join(shortDir(t), "broken")
+	write(t, broken, "")
+	hooks := "hooks:\n" + ruleHook("site", "run: '[ \"$NAME\" != b ] || [ ! -e \"$BROKEN\" ]'\non: {every: web}\nenv: {BROKEN: \""+broken+"\", NAME: THIS}")
+	a := labelled(t, url, "a", "web", strings.ReplaceAll(hooks, "THIS", "a"))
+	labelled(t, url, "b", "web", strings.ReplaceAll(hooks, "THIS", "b"))
+	sent := a.push("/site", "d1", "push", "{}")
+	jobs := a.endedJobs(sent.json.Delivery, 2)
+	if jobs[0].State == jobs[1].State {
+		t.Fatalf("jobs %+v", jobs)
+	}
+	must(t, os.Remove(broken))
+	replayed, err := a.client.Replay(t.Context(), sent.json.Delivery, admin.ReplayFailed)
+	if err != nil || len(replayed) != 1 {
+		t.Fatalf("the replay makes %v: %v", replayed, err)
+	}
+	a.endedJobs(sent.json.Delivery, 3)
+	// A node that comes then gets the job of the delivery, and none of the replay, after those that were there were looked at.
+	labelled(t, url, "c", "web", strings.ReplaceAll(hooks, "THIS", "c"))
+	jobs = a.endedJobs(sent.json.Delivery, 4)
+	if got := targets(jobs); !slices.Equal(got, []string{"a", "b", "b", "c"}) {
+		t.Errorf("there are jobs for %v", got)
 	}
 }
 

@@ -52,11 +52,17 @@ func (d *Daemon) planAnew(ctx context.Context, delivery *job.Delivery, how anew)
 	if err != nil {
 		return nil, err
 	}
-	jobs, err := h.PlanReplay(delivery, time.Now())
+	now := d.now()
+	if now.Before(how.begun) { // by another node, whose clock is as right as this one
+		now = how.begun
+	}
+	jobs, err := h.PlanReplay(delivery, now)
 	if err != nil {
 		return nil, err
 	}
-	jobs = d.pool.Spread(jobs)
+	if jobs, err = d.pool.SpreadNow(ctx, jobs); err != nil {
+		return nil, err
+	}
 	jobs = slices.DeleteFunc(jobs, func(j job.Job) bool { return !how.wants(&j, newest(before, &j)) })
 	for i := range jobs {
 		if last := newest(before, &jobs[i]); last != nil {
@@ -160,7 +166,7 @@ func (d *Daemon) countReplay(ctx context.Context, f job.ReplayFilter) (c admin.R
 	defer d.replays.counting.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, countWithin)
 	defer cancel()
-	s, err := d.selects(f, time.Now())
+	s, err := d.selects(f, d.now())
 	if err != nil {
 		return c, err
 	}

@@ -111,7 +111,7 @@ func (d *Daemon) startReplay(ctx context.Context, who string, q admin.ReplayRequ
 	if err := d.refreshReplays(ctx); err != nil {
 		return job.Replay{}, err
 	}
-	now := time.Now()
+	now := d.now()
 	known, unfinished := d.replays.unfinished(q.ReplayFilter)
 	if running, ok := d.replays.running(); ok {
 		if running.ID == known.ID && !q.Fresh {

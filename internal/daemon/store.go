@@ -45,6 +45,8 @@ type runner interface {
 	Cancel(ctx context.Context, id, reason string) error
 	// Spread makes of new jobs of rules that run on each node one for each.
 	Spread(jobs []job.Job) []job.Job
+	// SpreadNow is Spread that asks which nodes there are.
+	SpreadNow(ctx context.Context, jobs []job.Job) ([]job.Job, error)
 	// Move is told that the rules in force are others.
 	Move()
 	// SetPaused is told what is paused; TellPaused lets other nodes ask.
@@ -72,6 +74,10 @@ type alone struct {
 func (a alone) Committed(jobs []job.Job) { a.Add(jobs) }
 func (a alone) Spread(jobs []job.Job) []job.Job {
 	return job.Spread(jobs, func(string) []string { return []string{a.node} }) // a label that it has not is refused at load
+}
+
+func (a alone) SpreadNow(_ context.Context, jobs []job.Job) ([]job.Job, error) {
+	return a.Spread(jobs), nil
 }
 func (alone) TellPaused()          {}
 func (alone) Leads() bool          { return true }

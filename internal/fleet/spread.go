@@ -27,6 +27,19 @@ func (f *Fleet) Spread(jobs []job.Job) []job.Job {
 	return job.Spread(jobs, func(label string) []string { return up(*f.nodes.Load(), label) })
 }
 
+// SpreadNow is Spread for the nodes that the store knows at this moment: those that make themselves known
+// between do not catch up with what comes of it.
+func (f *Fleet) SpreadNow(ctx context.Context, jobs []job.Job) ([]job.Job, error) {
+	if !slices.ContainsFunc(jobs, func(j job.Job) bool { return j.Every != "" }) {
+		return jobs, nil
+	}
+	nodes, err := f.o.Store.Nodes(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	return job.Spread(jobs, func(label string) []string { return up(nodes, label) }), nil
+}
+
 // up are the names of the nodes with a label that take jobs.
 func up(nodes []postgres.Node, label string) (names []string) {
 	for _, n := range nodes {

@@ -12,7 +12,8 @@ import (
 )
 
 // A spread are the jobs of one delivery and rule that were made together, one for each node; see
-// job.Spread. They have the same created_at, which tells them from those of a replay.
+// job.Spread. They have the same created_at, which tells them from those of a replay: who asks for
+// that means the nodes that are up then, or only some of them, and nobody catches up with it.
 
 // Lack is a node that a spread has no job for.
 type Lack struct {
@@ -26,7 +27,10 @@ func (r *reads) Lacking(ctx context.Context, hook, rule string, nodes []string, 
 	defer cancel()
 	rows, err := r.pool.Query(ctx, `SELECT n.name, `+jobColumns+` FROM (
 			SELECT DISTINCT ON (o.delivery, o.created_at) o.seq FROM job o
-			WHERE o.hook = $1 AND o.rule = $2 AND o.target <> '' AND o.created_at > $3 ORDER BY o.delivery, o.created_at, o.seq
+			WHERE o.hook = $1 AND o.rule = $2 AND o.target <> '' AND o.created_at > $3
+			AND NOT EXISTS (SELECT FROM job e WHERE e.delivery = o.delivery AND e.hook = o.hook AND e.rule = o.rule
+				AND e.target <> '' AND e.created_at < o.created_at)
+			ORDER BY o.delivery, o.created_at, o.seq
 		) s JOIN job j ON j.seq = s.seq JOIN delivery d ON d.seq = j.delivery CROSS JOIN unnest($4::text[]) AS n (name)
 		WHERE NOT EXISTS (SELECT FROM job m WHERE m.delivery = j.delivery AND m.hook = j.hook AND m.rule = j.rule
 			AND m.created_at = j.created_at AND m.target = n.name)
