@@ -59,6 +59,7 @@ type registration struct {
 	ID       string   `json:"id"`
 	URL      string   `json:"url"`
 	Events   []string `json:"events"`
+	Was      string   `json:"was,omitempty"` // the address before, of the only hook that there can be
 }
 
 // registered is the JSON of a hook that is listed.
@@ -159,26 +160,27 @@ func (c *registerCmd) hook(conf *daemon.Config, kind *sender.Kind, name string) 
 // open makes the API of a target with the token of the hook, of another hook with the same
 // provider, or of the environment.
 func (c *registerCmd) open(e *env, conf *daemon.Config, kind *sender.Kind, h *hook.Hook, target string) (sender.API, error) {
-	token, address, hide := "", kind.URL, []string(nil)
+	o := sender.Options{URL: kind.URL, Target: target}
 	if h != nil {
-		token, address, hide = h.API.Token(), h.API.URL, h.HiddenSecrets()
+		o = h.Options(target)
 	} else {
 		for _, other := range conf.Hooks.Hooks() {
-			if other.API != nil && other.API.Kind == kind && token == "" && (len(other.API.Targets) == 0 || slices.Contains(other.API.Targets, target)) {
-				token, address = other.API.Token(), other.API.URL
+			if other.API != nil && other.API.Kind == kind && other.API.Authorized() && (len(other.API.Targets) == 0 || slices.Contains(other.API.Targets, target)) {
+				o = other.Options(target)
+				break
 			}
 		}
 	}
-	if token == "" {
-		token = e.getenv(kind.TokenEnv)
+	if o.Token == "" && o.App == nil {
+		o.Token = e.getenv(kind.TokenEnv)
 	}
-	if token == "" {
+	if o.Token == "" && o.App == nil {
 		return nil, fail(fmt.Errorf("there is no token for %s: neither api.token nor %s is set", kind.Title, kind.TokenEnv), "it needs "+kind.Needs)
 	}
-	if address == "" {
+	if o.URL == "" {
 		return nil, fail(fmt.Errorf("where the API of %s is, nobody said", kind.Title), "api: {url: https://git.example.com} in the hook")
 	}
-	api, err := kind.Open(sender.Options{URL: address, Token: token, Target: target, Hide: hide})
+	api, err := kind.Open(o)
 	if errors.Is(err, sender.ErrTarget) {
 		return nil, misuse(err)
 	}
@@ -288,7 +290,7 @@ func (c *registerCmd) one(ctx context.Context, kind *sender.Kind, api sender.API
 	if err != nil {
 		return err
 	}
-	at := slices.IndexFunc(all, func(h sender.Registered) bool { return sender.SameURL(h.URL, w.URL) })
+	at := slices.IndexFunc(all, func(h sender.Registered) bool { return h.Only || sender.SameURL(h.URL, w.URL) })
 	if c.Remove {
 		return c.remove(ctx, api, all, at, r)
 	}
@@ -296,9 +298,15 @@ func (c *registerCmd) one(ctx context.Context, kind *sender.Kind, api sender.API
 		return c.create(ctx, kind, api, w, r)
 	}
 	now := all[at]
+	if missing := w.Missing(now); len(missing) > 0 {
+		return fail(fmt.Errorf("%s is not subscribed to %s", r.Target, strings.Join(missing, ", ")), "its page has Permissions & events, which no API changes; --events says what else to ask for")
+	}
 	r.ID, r.Action = now.ID, "unchanged"
 	if !w.Same(now) {
 		r.Action = "updated"
+	}
+	if now.Only && now.URL != "" && !sender.SameURL(now.URL, w.URL) {
+		r.Was = now.URL
 	}
 	if c.DryRun || kind.MakesSecret() && r.Action == "unchanged" {
 		return nil
@@ -385,6 +393,9 @@ func (c *registerCmd) say(e *env, kind *sender.Kind, r registration) {
 		fmt.Fprintf(e.stdout, "  %s", e.out.paint(faint, "id "+printable(r.ID)))
 	}
 	fmt.Fprintln(e.stdout)
+	if r.Was != "" {
+		e.say("it has one webhook, which went to %s", printable(r.Was))
+	}
 	switch {
 	case r.DryRun:
 	case r.Action == "unchanged" && !kind.MakesSecret():

@@ -117,6 +117,10 @@ func scriptCommands() map[string]func(ts *testscript.TestScript, neg bool, args 
 			ts.Defer(server.Close)
 			ts.Setenv(args[1], server.URL)
 			providers.Store(server.URL, server)
+			if args[0] == "github" { // and an App there
+				server.SetApp(sendertest.Hook{ID: 1000, Events: []string{"push", "release"}})
+				ts.Check(os.WriteFile(ts.MkAbs("app.pem"), sendertest.AppKey(), 0o600))
+			}
 		},
 		"channel": func(ts *testscript.TestScript, _ bool, args []string) {
 			server := pulltest.New(args[0] == "gosmee")

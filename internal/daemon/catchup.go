@@ -227,7 +227,7 @@ func (d *Daemon) canCatchUp(h *hook.Hook) error {
 	switch {
 	case h.API == nil || h.API.Kind.Deaf:
 		return fmt.Errorf("the sender of hook %q has no API that tells what it sent", h.Name)
-	case h.API.Token() == "":
+	case !h.API.Authorized():
 		return fmt.Errorf("hook %q has no api.token", h.Name)
 	case len(h.API.Targets) == 0 && h.API.Kind.Target != "":
 		return fmt.Errorf("hook %q has no api.target: %s", h.Name, h.API.Kind.Target)
@@ -247,7 +247,9 @@ func (c *catchups) open(h *hook.Hook, name string) (sender.History, error) {
 	if api := c.apis[target{h.Name, name}]; api != nil {
 		return api, nil
 	}
-	api, err := h.API.Kind.Open(sender.Options{URL: h.API.URL, Token: h.API.Token(), Target: name, Hide: h.HiddenSecrets(), Patience: 20 * time.Second})
+	o := h.Options(name)
+	o.Patience = 20 * time.Second
+	api, err := h.API.Kind.Open(o)
 	if err != nil {
 		return nil, err
 	}

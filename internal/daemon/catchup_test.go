@@ -2,6 +2,7 @@ package daemon_test
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -55,5 +56,32 @@ func TestCatchup_WhatArrivedIsNotRunAgain(t *testing.T) {
 	must(t, err)
 	if len(jobs) != 1 || jobs[0].Attempt != 1 {
 		t.Errorf("jobs %+v", jobs)
+	}
+}
+
+// TestCatchup_AndReportAsAGitHubApp: nobody has a token; the App's webhook is caught up with the App's
+// key, and its jobs are told of with a token of the installation on the delivery's repository.
+func TestCatchup_AndReportAsAGitHubApp(t *testing.T) {
+	server := sendertest.GitHub()
+	defer server.Close()
+	server.Ahead(-40 * time.Minute) // a JWT of our clock is of GitHub's future
+	server.SetApp(sendertest.Hook{ID: 1000, URL: "https://hooks.example.com/github", Events: []string{"push"}})
+	dir := shortDir(t)
+	must(t, os.WriteFile(filepath.Join(dir, "app.pem"), sendertest.AppKey(), 0o600))
+	hooks := strings.Replace(catchupHook(dir, server.URL), "token: "+sendertest.Token+", target: acme/site", "app: {id: "+sendertest.AppID+", key: '${file:app.pem}'}, target: apps/deployer", 1)
+	write(t, filepath.Join(dir, "hooks.yaml"), hooks+"    report: github-status\n")
+	listenedUntil(t, dir, time.Now().Add(-2*time.Hour), time.Now().Add(-time.Hour))
+	for n := range 5 {
+		body := strings.Replace(pushBody(0), "{", fmt.Sprintf(`{"n":%d,`, n), 1)
+		server.Send(sendertest.Sent{Hook: 1000, GUID: fmt.Sprint("guid-", n), Event: "push", Status: 502, At: time.Now().Add(-50 * time.Minute), Body: []byte(body)})
+	}
+	r := startIn(t, dir)
+	r.eventually("all to have run", func() bool { return len(runsIn(dir)) == 5 })
+	r.eventually("all to be told of", func() bool { return strings.Count(strings.Join(states(server.Told()), " "), "success") == 5 })
+	if n := server.AppTokens(); n != 1 {
+		t.Errorf("%d tokens of the installation", n)
+	}
+	if log := r.log.String(); strings.Contains(log, "ghs_") || strings.Contains(log, "PRIVATE") || strings.Contains(log, "eyJ") {
+		t.Error("the log has a token")
 	}
 }

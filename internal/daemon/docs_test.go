@@ -23,6 +23,7 @@ import (
 	"github.com/tenterhook/tenterhook/internal/config"
 	"github.com/tenterhook/tenterhook/internal/daemon"
 	groups "github.com/tenterhook/tenterhook/internal/launch"
+	"github.com/tenterhook/tenterhook/internal/sender/sendertest"
 )
 
 // snippet is a block of YAML in a page.
@@ -164,7 +165,11 @@ func loads(t *testing.T, file, key string) *config.Diagnostics {
 	file = reference.ReplaceAllStringFunc(file, func(r string) string {
 		parts := reference.FindStringSubmatch(r)
 		name := "secret-" + path.Base(parts[2])
-		write(t, filepath.Join(dir, name), secret)
+		content := secret
+		if path.Ext(name) == ".pem" { // a GitHub App's key
+			content = string(sendertest.AppKey())
+		}
+		write(t, filepath.Join(dir, name), content)
 		return "${" + parts[1] + ":" + map[bool]string{true: filepath.Join(dir, name), false: name}[parts[1] == "file"] + "}"
 	})
 	file = account.ReplaceAllString(file, "")

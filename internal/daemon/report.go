@@ -137,7 +137,9 @@ func (d *Daemon) report(ctx context.Context, r job.Report) (remote string, err e
 	case !ok:
 		return "", &notReported{"the delivery's repository is none of api.target"}
 	}
-	opened, err := api.Kind.Open(sender.Options{URL: api.URL, Token: api.Token(), Target: target, Hide: rule.Hook.HiddenSecrets(), Patience: time.Second})
+	o := rule.Hook.Options(target)
+	o.Patience = time.Second
+	opened, err := api.Kind.Open(o)
 	if err != nil {
 		return "", &notReported{err.Error()}
 	}

@@ -3,6 +3,7 @@ package hook
 import (
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tenterhook/tenterhook/internal/config"
@@ -17,15 +18,54 @@ type API struct {
 	Targets []string // what the hook is registered for there; empty where the account is meant
 
 	token config.Secret
+	app   *sender.App
+	isApp bool // also when app has a problem
 }
 
-// Token is the configured token, "" without one. It is for the API alone.
-func (a *API) Token() string { return string(a.token.Reveal()) }
+// Authorized reports whether there is a token, or an App in its place.
+func (a *API) Authorized() bool { return len(a.token.Reveal()) > 0 || a.isApp }
+
+// Options are what the API of a target is opened with: they have the token, which is for the API alone.
+func (h *Hook) Options(target string) sender.Options {
+	return sender.Options{URL: h.API.URL, Token: string(h.API.token.Reveal()), App: h.API.app, Target: target, Hide: h.HiddenSecrets()}
+}
 
 type apiSpec struct {
 	Token  config.Secret `yaml:"token" doc:"The token, best a reference: ${GITHUB_TOKEN}."`
 	URL    config.Text   `yaml:"url" doc:"Where the API is, for an instance of your own." default:"the provider's"`
-	Target []config.Text `yaml:"target" doc:"What the hook is registered for: OWNER/REPO, an organization, GROUP/PROJECT; or a list."`
+	App    config.Node   `yaml:"app" doc:"A GitHub App, in the place of a token."`
+	Target []config.Text `yaml:"target" doc:"What the hook is registered for: OWNER/REPO, an organization, GROUP/PROJECT, groups/GROUP, apps/NAME; or a list."`
+}
+
+type appSpec struct {
+	ID           config.Text   `yaml:"id,required" doc:"The App's id or client id, of its settings."`
+	Key          config.Secret `yaml:"key,required" doc:"Its private key, as a reference: ${file:/etc/tenterhook/app.pem}."`
+	Installation config.Text   `yaml:"installation" doc:"The number of an installation." default:"that on the target"`
+}
+
+// compileApp reads api.app.
+func compileApp(api *API, node config.Node, d *config.Diagnostics) {
+	if node.IsZero() {
+		return
+	}
+	api.isApp = true
+	var s appSpec
+	if !node.Decode(&s, d) || s.ID.Value == "" || len(s.Key.Reveal()) == 0 {
+		return
+	}
+	var err error
+	switch {
+	case !api.Kind.Apps:
+		d.Errorf(node, "app is for GitHub: %s has no Apps", api.Kind.Title)
+	case len(api.token.Reveal()) > 0:
+		d.Errorf(node, "app and token contradict each other: the API is asked as one of them")
+	case strings.Trim(s.Installation.Value, "0123456789") != "":
+		d.Errorf(s.Installation, "installation is a number, found %q", s.Installation.Value).Hint("it is the end of its page's address; without it the one on api.target is looked up")
+	default:
+		if api.app, err = sender.NewApp(s.ID.Value, s.Installation.Value, s.Key.Reveal()); err != nil {
+			d.Errorf(s.Key, "%s", err.Error()).Hint("key: ${file:/etc/tenterhook/app.pem}")
+		}
+	}
 }
 
 // compileAPI reads api:, which only senders have whose API is known.
@@ -52,6 +92,7 @@ func compileAPI(h *Hook, spec *hookSpec, d *config.Diagnostics) {
 		return
 	}
 	h.API.token = s.Token
+	compileApp(h.API, s.App, d)
 	if s.URL.Value != "" {
 		if err := sender.CheckURL(s.URL.Value); err != nil {
 			d.Errorf(s.URL, "%s", err.Error())
@@ -59,7 +100,7 @@ func compileAPI(h *Hook, spec *hookSpec, d *config.Diagnostics) {
 		h.API.URL = s.URL.Value
 	}
 	for _, target := range s.Target {
-		_, err := kind.Open(sender.Options{URL: "https://api.invalid", Token: "-", Target: target.Value})
+		_, err := kind.Open(sender.Options{URL: "https://api.invalid", Token: "-", App: h.API.app, Target: target.Value})
 		if errors.Is(err, sender.ErrTarget) {
 			d.Errorf(target, "target %s", err.Error())
 		}
@@ -102,7 +143,7 @@ func compileCatchup(h *Hook, spec *hookSpec, c Context, d *config.Diagnostics) {
 	switch {
 	case h.API == nil || h.API.Kind.Deaf:
 		d.Errorf(spec.Catchup, "catchup wants a sender whose API tells what it sent").Hint("one of: github, gitlab, stripe")
-	case h.API.Token() == "":
+	case !h.API.Authorized():
 		d.Errorf(spec.Catchup, "catchup wants api.token").Hint("api: {token: ${%s}}", h.API.Kind.TokenEnv)
 	case len(h.API.Targets) == 0 && h.API.Kind.Target != "":
 		d.Errorf(spec.Catchup, "catchup wants api.target: %s", h.API.Kind.Target).Hint("api: {target: acme/site}")

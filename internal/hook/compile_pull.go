@@ -184,7 +184,7 @@ func compilePoll(h *Hook, spec *hookSpec, every time.Duration, c Context, d *con
 		return
 	case every < shortestPoll:
 		d.Errorf(at, "poll is at least %s", shortestPoll)
-	case h.API.Token() == "":
+	case !h.API.Authorized():
 		d.Errorf(at, "poll wants api.token").Hint("api: {token: ${%s}}", h.API.Kind.TokenEnv)
 	case len(h.API.Targets) == 0 && h.API.Kind.Target != "":
 		d.Errorf(at, "poll wants api.target: %s", h.API.Kind.Target).Hint("api: {target: acme/site}")

@@ -71,7 +71,7 @@ func (r *Rule) report(s reportSpec, node config.Node, scope expression.Scope, d 
 	case api == nil || api.Kind.Name != kind:
 		d.Errorf(s.To, "report: %s is for hooks with provider: %s", s.To.Value, kind)
 		return
-	case api.Token() == "":
+	case !api.Authorized():
 		d.Errorf(s.To, "report wants api.token, which may write statuses").Hint("api: {token: ${%s}}", api.Kind.TokenEnv)
 	case api.URL == "":
 		d.Errorf(s.To, "report wants api.url: where the API is, nobody said")
@@ -176,9 +176,18 @@ func (a *API) Allows(repo string) (target string, ok bool) {
 		switch {
 		case strings.EqualFold(t, repo), strings.EqualFold(t, owner): // an organization's hook
 			return repo, true
+		case strings.HasPrefix(t, "groups/") && inGroup(repo, strings.TrimPrefix(t, "groups/")):
+			return repo, true
+		case a.app != nil && strings.HasPrefix(t, "apps/"): // an App's own: where it is installed, it may write
+			return repo, true
 		case strings.Trim(t, "0123456789") == "" && len(a.Targets) == 1: // a GitLab project's number
 			return t, true
 		}
 	}
 	return "", false
+}
+
+// inGroup reports whether a project is in a group, or in one below it.
+func inGroup(repo, group string) bool {
+	return len(repo) > len(group) && repo[len(group)] == '/' && strings.EqualFold(repo[:len(group)], group)
 }

@@ -18,7 +18,7 @@ func Schema() (hook *config.Schema, defs config.Keys) {
 	own := hook.Names()
 	hook.Set("provider", config.Words(providerWords()...)).Set("parse", config.Words(formatNames()...)).
 		Set("methods", config.ListOf(config.Words(methods...))).Set("verify", config.Anything()).Set("dedupe", dedupeSchema()).
-		Set("api", config.SchemaOf(apiSpec{})).Set("catchup", config.SchemaOf(catchupSpec{})).Set("pull", config.SchemaOf(pullSpec{})).
+		Set("api", config.SchemaOf(apiSpec{}).Set("app", config.SchemaOf(appSpec{}))).Set("catchup", config.SchemaOf(catchupSpec{})).Set("pull", config.SchemaOf(pullSpec{})).
 		Set("hold", &config.Schema{AnyOf: []*config.Schema{{Types: []string{"boolean"}}, config.SchemaOf(holdSpec{})}}).
 		Set("respond", config.SchemaOf(respondSpec{})).Set("let", config.MapOf(config.TextSchema()))
 	named := config.SchemaOf(nameSpec{}).And(rule)

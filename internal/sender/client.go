@@ -38,7 +38,11 @@ const (
 type client struct {
 	kind     *Kind
 	base     string
+	target   string
 	token    string
+	app      *App   // instead of token
+	asApp    bool   // what is asked for is the App itself
+	sent     string // the last token that was sent, for no error to show it
 	hide     *strings.Replacer
 	patience time.Duration
 	http     *http.Client
@@ -68,7 +72,7 @@ func newClient(k *Kind, o Options) *client {
 		o.Patience = DefaultPatience
 	}
 	return &client{
-		kind: k, base: strings.TrimRight(o.URL, "/"), token: o.Token, hide: strings.NewReplacer(pairs...), patience: o.Patience,
+		kind: k, base: strings.TrimRight(o.URL, "/"), target: o.Target, token: o.Token, app: o.App, hide: strings.NewReplacer(pairs...), patience: o.Patience,
 		tags: map[string]tagged{}, pause: wait,
 		http: &http.Client{
 			Timeout: requestTime,
@@ -112,6 +116,7 @@ type call struct {
 	json         any        // body
 	form         url.Values // body, instead
 	whole        string     // the address of a next page, instead of path and query
+	asApp        bool       // it is the App that asks, not one of its installations
 	into         any        // what the answer is decoded into; nil: it is not looked at
 }
 
@@ -157,6 +162,11 @@ func (c *client) once(ctx context.Context, one call) (http.Header, error) {
 	if err != nil {
 		return nil, err
 	}
+	kept, err := c.sign(ctx, req, one.asApp)
+	if err != nil {
+		return nil, err
+	}
+	ahead := c.ahead
 	known, tag := c.tags[req.URL.String()]
 	if tag = tag && one.method == http.MethodGet; tag {
 		req.Header.Set("If-None-Match", known.tag)
@@ -182,7 +192,15 @@ func (c *client) once(ctx context.Context, one call) (http.Header, error) {
 		return known.header, c.decode(known.body, one.into)
 	}
 	if response.StatusCode < 200 || response.StatusCode > 299 {
-		return nil, c.refused(one, response, body)
+		err := c.refused(one, response, body)
+		if response.StatusCode == http.StatusUnauthorized && c.app != nil && (kept || c.ahead != ahead) {
+			// It was taken back, or our clock is another than GitHub's, which is known now.
+			if kept {
+				c.app.forget(c.target, c.sent)
+			}
+			return nil, &retry{err: err}
+		}
+		return nil, err
 	}
 	c.remember(req, response.Header, body)
 	return response.Header, c.decode(body, one.into)
@@ -217,9 +235,29 @@ func (c *client) request(ctx context.Context, one call) (*http.Request, error) {
 	}
 	req.Header.Set("User-Agent", "tenterhook") // GitHub refuses requests without one
 	req.Header.Set("Accept", "application/json")
-	c.kind.sign(req, c.token)
 	return req, nil
 }
+
+// sign puts into a request who asks. kept says that it is by a token of before, which may be worth
+// nothing any more.
+func (c *client) sign(ctx context.Context, req *http.Request, asApp bool) (kept bool, err error) {
+	token := c.token
+	switch {
+	case c.app == nil:
+	case asApp || c.asApp:
+		token, err = c.app.jwt(c.now())
+	default:
+		token, kept, err = c.app.token(ctx, c)
+	}
+	if err == nil {
+		c.sent = token
+		c.kind.sign(req, token)
+	}
+	return kept, err
+}
+
+// now is the time by the API's clock.
+func (c *client) now() time.Time { return time.Now().Add(c.ahead) }
 
 // refused makes the error of an answer that is no success.
 func (c *client) refused(one call, r *http.Response, body []byte) error {
@@ -368,11 +406,18 @@ func (c *client) shown(s string) string {
 			return ' '
 		}
 		return r
-	}, c.hide.Replace(s))
+	}, c.masked(s))
 	if len(s) > maxMessage {
 		s = strings.ToValidUTF8(s[:maxMessage], "") + "…"
 	}
 	return s
+}
+
+func (c *client) masked(s string) string {
+	if c.sent != "" {
+		s = strings.ReplaceAll(s, c.sent, "[redacted]")
+	}
+	return c.hide.Replace(s)
 }
 
 // unreachable is the error of a request that was not answered, without its address, which may have

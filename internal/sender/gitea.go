@@ -10,22 +10,25 @@ import (
 
 func init() {
 	register(&Kind{
-		Name: "gitea", Presets: []string{"gitea", "forgejo"}, Title: "Gitea", TokenEnv: "GITEA_TOKEN", Target: "OWNER/REPO",
-		Needs: "an access token with write:repository, of somebody who may administer the repository; Settings → Applications",
-		Pages: "docs.gitea.com and codeberg.org/api/swagger: repoListHooks, repoCreateHook, repoEditHook, repoDeleteHook",
+		Name: "gitea", Presets: []string{"gitea", "forgejo"}, Title: "Gitea", TokenEnv: "GITEA_TOKEN", Target: "OWNER/REPO or ORG",
+		Needs: "an access token with write:repository, of somebody who may administer the repository (of an organization: write:organization, of an owner); Settings → Applications",
+		Pages: "docs.gitea.com and codeberg.org/api/swagger: repoListHooks, orgListHooks and their siblings",
 		Deaf:  true,
 		sign:  func(r *http.Request, token string) { r.Header.Set("Authorization", "token "+token) },
 		open: func(c *client, target string) (API, error) {
-			parts, err := ownerRepo(target, false)
+			parts, err := ownerRepo(target, true)
 			if err != nil {
 				return nil, err
+			}
+			if len(parts) == 1 {
+				return &gitea{c, "/api/v1/orgs/" + url.PathEscape(parts[0]) + "/hooks"}, nil
 			}
 			return &gitea{c, "/api/v1/repos/" + url.PathEscape(parts[0]) + "/" + url.PathEscape(parts[1]) + "/hooks"}, nil
 		},
 	})
 }
 
-// gitea is the hooks of a repository at Gitea or Forgejo, which have the same API.
+// gitea is the hooks of a repository or an organization at Gitea or Forgejo, which have the same API.
 type gitea struct {
 	*client
 	path string

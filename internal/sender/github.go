@@ -2,6 +2,7 @@ package sender
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -9,15 +10,26 @@ import (
 
 func init() {
 	register(&Kind{
-		Name: "github", Presets: []string{"github"}, Title: "GitHub", URL: "https://api.github.com", TokenEnv: "GITHUB_TOKEN", Target: "OWNER/REPO or ORG",
-		Needs: "a fine-grained token of the repository with Webhooks: read and write (of an organization: Organization webhooks), or a classic one with admin:repo_hook (admin:org_hook); github.com/settings/personal-access-tokens",
-		Pages: "docs.github.com/rest: Repository webhooks; Organization webhooks; Best practices for using the REST API",
+		Name: "github", Presets: []string{"github"}, Title: "GitHub", URL: "https://api.github.com", TokenEnv: "GITHUB_TOKEN", Target: "OWNER/REPO, ORG or apps/NAME",
+		Needs: "a fine-grained token of the repository with Webhooks: read and write (of an organization: Organization webhooks), or a classic one with admin:repo_hook (admin:org_hook), github.com/settings/personal-access-tokens; or api.app, a GitHub App that may do so",
+		Pages: "docs.github.com/rest: Repository webhooks; Organization webhooks; GitHub App webhooks; Best practices for using the REST API",
 		sign: func(r *http.Request, token string) {
 			bearer(r, token)
 			r.Header.Set("Accept", "application/vnd.github+json")
 			r.Header.Set("X-GitHub-Api-Version", "2022-11-28")
 		},
+		Apps: true,
 		open: func(c *client, target string) (API, error) {
+			if name, ok := strings.CutPrefix(target, appTarget); ok {
+				if c.app == nil {
+					return nil, fmt.Errorf("%q %w OWNER/REPO: the webhook of an App itself wants api.app", target, ErrTarget)
+				}
+				if _, err := ownerRepo(name, true); err != nil || strings.Contains(name, "/") {
+					return nil, wrongTarget(target, "apps/NAME, as in github.com/apps/NAME")
+				}
+				c.asApp = true
+				return &githubApp{github{c, "/app/hook"}, name}, nil
+			}
 			parts, err := ownerRepo(target, true)
 			if err != nil {
 				return nil, err

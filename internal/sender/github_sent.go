@@ -34,6 +34,9 @@ func (g *github) Sent(ctx context.Context, hook Registered, since time.Time, wan
 }
 
 func (g *github) deliveries(hook Registered) string {
+	if hook.Only { // an App's
+		return g.path + "/deliveries"
+	}
 	return g.path + "/" + url.PathEscape(hook.ID) + "/deliveries"
 }
 

@@ -1,6 +1,7 @@
 package sender
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -11,18 +12,27 @@ import (
 
 func init() {
 	register(&Kind{
-		Name: "gitlab", Presets: []string{"gitlab"}, Title: "GitLab", URL: "https://gitlab.com", TokenEnv: "GITLAB_TOKEN", Target: "GROUP/PROJECT or its number",
-		Needs: "an access token with the scope api, of the project itself or of somebody who is Maintainer there; Settings → Access tokens",
-		Pages: "docs.gitlab.com/api/project_webhooks; docs.gitlab.com/api/rest: Pagination",
+		Name: "gitlab", Presets: []string{"gitlab"}, Title: "GitLab", URL: "https://gitlab.com", TokenEnv: "GITLAB_TOKEN", Target: "GROUP/PROJECT, its number, or groups/GROUP",
+		Needs: "an access token with the scope api, of the project itself or of somebody who is Maintainer there (of a group: Owner; GitLab has group webhooks in Premium and Ultimate); Settings → Access tokens",
+		Pages: "docs.gitlab.com/api/project_webhooks; docs.gitlab.com/api/group_webhooks; docs.gitlab.com/api/rest: Pagination",
 		sign:  func(r *http.Request, token string) { r.Header.Set("PRIVATE-TOKEN", token) },
 		open: func(c *client, target string) (API, error) {
+			if group, ok := strings.CutPrefix(target, groupTarget); ok {
+				if err := checkProject(group + "/x"); err != nil {
+					return nil, wrongTarget(target, "groups/GROUP, or groups/ and the group's number")
+				}
+				return &gitlab{c, "/api/v4/groups/" + url.PathEscape(group) + "/hooks", groupFlags}, nil
+			}
 			if err := checkProject(target); err != nil {
 				return nil, err
 			}
-			return &gitlab{c, "/api/v4/projects/" + url.PathEscape(target) + "/hooks"}, nil
+			return &gitlab{c, "/api/v4/projects/" + url.PathEscape(target) + "/hooks", nil}, nil
 		},
 	})
 }
+
+// groupTarget is how the target of a group's webhooks begins, as the group's page does: gitlab.com/groups/GROUP.
+const groupTarget = "groups/"
 
 // checkProject wants a project's number, or its path with at least one group.
 func checkProject(target string) error {
@@ -42,10 +52,19 @@ func checkProject(target string) error {
 	return nil
 }
 
-// gitlab is the hooks of a project.
+// gitlab is the hooks of a project, or of a group and all that is in it.
 type gitlab struct {
 	*client
-	path string
+	path  string
+	group map[string]string // triggers that a group's hooks have beside those of a project's
+}
+
+// groupFlags are triggers by the event's name (event_name of the body; docs.gitlab.com: Webhook events).
+var groupFlags = map[string]string{
+	"subgroup_create": "subgroup_events", "subgroup_destroy": "subgroup_events",
+	"project_create": "project_events", "project_destroy": "project_events",
+	"user_add_to_group": "member_events", "user_update_for_group": "member_events", "user_remove_from_group": "member_events",
+	"user_access_request_to_group": "member_events", "user_access_request_denied_for_group": "member_events",
 }
 
 // gitlabFlags are the API's triggers by the event's name (object_kind of the body).
@@ -102,8 +121,10 @@ func (g *gitlab) Hooks(ctx context.Context) (all []Registered, err error) {
 // body says of every trigger whether it is wanted: push_events is on when nobody says.
 func (g *gitlab) body(w Wanted) map[string]any {
 	body := map[string]any{"url": w.URL, "enable_ssl_verification": true}
-	for _, flag := range gitlabFlags {
-		body[flag] = false
+	for _, flags := range []map[string]string{gitlabFlags, g.group} {
+		for _, flag := range flags {
+			body[flag] = false
+		}
 	}
 	for _, flag := range w.Events {
 		body[flag] = true
@@ -140,7 +161,7 @@ func (g *gitlab) Remove(ctx context.Context, id string) error {
 // Events implements API.
 func (g *gitlab) Events(names []string) (words, unknown []string) {
 	for _, name := range names {
-		flag := gitlabFlags[name]
+		flag := cmp.Or(gitlabFlags[name], g.group[name])
 		if flag == "" && strings.HasSuffix(name, "_events") { // the API's own word
 			flag = name
 		}

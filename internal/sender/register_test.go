@@ -25,6 +25,8 @@ var providers = []struct {
 	{"github", "acme/site", sendertest.GitHub, []string{"push", "release", "ping"}, []string{"push", "release"}},
 	{"github", "acme", sendertest.GitHub, []string{"push"}, []string{"push"}},
 	{"gitlab", "acme/site", sendertest.GitLab, []string{"push", "merge_request"}, []string{"merge_requests_events", "push_events"}},
+	{"gitlab", "groups/acme/web", sendertest.GitLab, []string{"push", "project_create", "user_add_to_group"}, []string{"member_events", "project_events", "push_events"}},
+	{"gitea", "acme", sendertest.Gitea, []string{"push"}, []string{"push"}},
 	{"gitea", "acme/site", sendertest.Gitea, []string{"push", "pull_request_approved"}, []string{"pull_request_review", "push"}},
 	{"forgejo", "acme/site", sendertest.Gitea, []string{"release"}, []string{"release"}},
 	{"stripe", "", sendertest.Stripe, []string{"invoice.paid"}, []string{"invoice.paid"}},
@@ -178,6 +180,7 @@ func TestOpen_RefusesWhatATokenMustNotGoTo(t *testing.T) {
 		{Token: "t", Target: "../b"},
 		{Token: "t", Target: ""},
 		{Token: "t", Target: "a b/c"},
+		{Token: "t", Target: "apps/deployer"}, // an App's webhook, and no App
 	} {
 		if _, err := kind.Open(o); err == nil {
 			t.Errorf("%+v is taken", o)

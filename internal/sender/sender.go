@@ -30,6 +30,8 @@ type Kind struct {
 	Pages    string   // the documentation that its file is written after
 	// Deaf says that the API has no list of what was sent, so that nothing can be caught up.
 	Deaf bool
+	// Apps says that an App can be spoken as, in the place of a token.
+	Apps bool
 
 	// sign puts the token into a request; open makes the API of one target.
 	sign func(r *http.Request, token string)
@@ -58,6 +60,9 @@ type Registered struct {
 	Last   string   `json:"last,omitempty"` // what became of the last delivery, where the provider says
 	// Made is the secret that the provider made at Create. It is shown to nobody.
 	Made string `json:"-"`
+	// Only says that the target has this one hook, whatever its address, whose events its API does not
+	// change: a GitHub App's own.
+	Only bool `json:"-"`
 
 	plain bool // its bodies are not JSON, or its certificate is not checked
 }
@@ -71,7 +76,17 @@ type Wanted struct {
 
 // Same reports whether a registered hook is as wanted, as far as the provider tells.
 func (w Wanted) Same(r Registered) bool {
-	return r.Active && !r.plain && SameURL(r.URL, w.URL) && slices.Equal(r.Events, w.Events)
+	return r.Active && !r.plain && SameURL(r.URL, w.URL) && (r.Only || slices.Equal(r.Events, w.Events))
+}
+
+// Missing are the events that a registered hook does not get, and that its API cannot add.
+func (w Wanted) Missing(r Registered) (events []string) {
+	for _, e := range w.Events {
+		if r.Only && e != "*" && !slices.Contains(r.Events, e) {
+			events = append(events, e)
+		}
+	}
+	return events
 }
 
 // MakesSecret reports whether the provider makes a hook's secret and does not take one.
@@ -81,6 +96,7 @@ func (k *Kind) MakesSecret() bool { return k.Name == "stripe" }
 type Options struct {
 	URL    string // "" is the kind's own
 	Token  string
+	App    *App // in the place of a token, where the kind has Apps
 	Target string
 	Hide   []string // further values that no error may hold: the hook's secrets
 	// Patience is the longest wait that is taken for a rate limit or a failing server; beyond it
@@ -125,7 +141,7 @@ func (k *Kind) Open(o Options) (API, error) {
 	if err := CheckURL(o.URL); err != nil {
 		return nil, err
 	}
-	if o.Token == "" {
+	if o.Token == "" && (o.App == nil || !k.Apps) {
 		return nil, fmt.Errorf("there is no token for %s", k.Title)
 	}
 	c := newClient(k, o)

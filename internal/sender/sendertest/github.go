@@ -13,7 +13,9 @@ import (
 // GitHub serves the webhooks of the repository acme/site and of the organization acme
 // (docs.github.com/rest/repos/webhooks, docs.github.com/rest/orgs/webhooks).
 func GitHub() *Server {
-	return start(func(s *Server, mux *http.ServeMux) {
+	var server *Server
+	server = start(func(s *Server, mux *http.ServeMux) {
+		s.githubApp(mux)
 		for _, at := range []string{"/repos/acme/site/hooks", "/orgs/acme/hooks"} {
 			mux.HandleFunc("GET "+at, s.githubList)
 			mux.HandleFunc("POST "+at, s.githubCreate)
@@ -30,7 +32,8 @@ func GitHub() *Server {
 		mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 			answer(w, http.StatusNotFound, map[string]string{"message": "Not Found", "documentation_url": "https://docs.github.com/rest"})
 		})
-	}, bearer, `{"message":"Bad credentials","documentation_url":"https://docs.github.com/rest"}`)
+	}, func(r *http.Request) bool { return server.githubAuthorized(r) }, `{"message":"Bad credentials","documentation_url":"https://docs.github.com/rest"}`)
+	return server
 }
 
 func githubHook(h *Hook) map[string]any {
@@ -99,13 +102,15 @@ func (s *Server) githubDelete(w http.ResponseWriter, r *http.Request) {
 
 // githubDeliveries lists without payloads, newest first, by cursor, with an entity tag.
 func (s *Server) githubDeliveries(w http.ResponseWriter, r *http.Request) {
-	h := s.find(w, r.PathValue("id"))
-	if h == nil {
-		return
+	if h := s.find(w, r.PathValue("id")); h != nil {
+		s.githubSent(w, r, h.ID)
 	}
+}
+
+func (s *Server) githubSent(w http.ResponseWriter, r *http.Request, hook int) {
 	from, list := strings.TrimPrefix(r.URL.Query().Get("cursor"), "v1_"), []map[string]any{}
 	size := s.pageSize(r, "per_page", 30, 100)
-	for _, d := range s.newestFirst(h.ID) {
+	for _, d := range s.newestFirst(hook) {
 		if id, err := strconv.Atoi(from); err == nil && d.ID > id {
 			continue
 		}

@@ -6,25 +6,30 @@ import (
 	"strings"
 )
 
-// GitLab serves the webhooks of the project acme/site (docs.gitlab.com/api/project_webhooks).
+// GitLab serves the webhooks of the project acme/site and of the group acme/web
+// (docs.gitlab.com/api/project_webhooks, docs.gitlab.com/api/group_webhooks).
 func GitLab() *Server {
 	return start(func(s *Server, mux *http.ServeMux) {
-		const at = "/api/v4/projects/{project}/hooks"
-		project := func(do http.HandlerFunc) http.HandlerFunc {
-			return func(w http.ResponseWriter, r *http.Request) {
-				if r.PathValue("project") != "acme/site" {
-					answer(w, http.StatusNotFound, map[string]string{"message": "404 Project Not Found"})
-					return
+		of := func(what, name, no string) func(http.HandlerFunc) http.HandlerFunc {
+			return func(do http.HandlerFunc) http.HandlerFunc {
+				return func(w http.ResponseWriter, r *http.Request) {
+					if r.PathValue(what) != name {
+						answer(w, http.StatusNotFound, map[string]string{"message": no})
+						return
+					}
+					do(w, r)
 				}
-				do(w, r)
 			}
 		}
-		mux.HandleFunc("GET "+at, project(s.gitlabList))
-		mux.HandleFunc("POST "+at, project(s.gitlabCreate))
-		mux.HandleFunc("PUT "+at+"/{id}", project(s.gitlabUpdate))
-		mux.HandleFunc("DELETE "+at+"/{id}", project(s.githubDelete))
+		project, group := of("project", "acme/site", "404 Project Not Found"), of("group", "acme/web", "404 Group Not Found")
+		for at, of := range map[string]func(http.HandlerFunc) http.HandlerFunc{"/api/v4/projects/{project}/hooks": project, "/api/v4/groups/{group}/hooks": group} {
+			mux.HandleFunc("GET "+at, of(s.gitlabList))
+			mux.HandleFunc("POST "+at, of(s.gitlabCreate))
+			mux.HandleFunc("PUT "+at+"/{id}", of(s.gitlabUpdate))
+			mux.HandleFunc("DELETE "+at+"/{id}", of(s.githubDelete))
+			mux.HandleFunc("GET "+at+"/{id}/events", of(s.gitlabEvents))
+		}
 		mux.HandleFunc("POST /api/v4/projects/{project}/statuses/{sha}", project(s.gitlabStatus))
-		mux.HandleFunc("GET "+at+"/{id}/events", project(s.gitlabEvents))
 	}, func(r *http.Request) bool { return r.Header.Get("PRIVATE-TOKEN") == Token }, `{"message":"401 Unauthorized"}`)
 }
 

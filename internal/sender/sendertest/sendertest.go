@@ -36,6 +36,7 @@ type Server struct {
 	down     bool
 	answered func(*http.Request)
 
+	app         githubApp
 	told        []Told
 	deployments []map[string]any
 }
