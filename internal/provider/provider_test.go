@@ -158,7 +158,7 @@ func TestPresets_AreComplete(t *testing.T) {
 				t.Errorf("OnDuplicate is %q", p.OnDuplicate)
 			}
 			if (!valid[p.Name] || !invalid[p.Name]) && named[p.Name] == "" {
-				t.Error("has neither valid and invalid vectors, nor a test of its own")
+				t.Error("has neither valid and invalid vectors (testdata/vectors.json, or computed.json by compute.py), nor a test of its own (named)")
 			}
 			v := p.Verifier()
 			if taker, ok := v.(verify.SecretTaker); !v.NeedsSecret() && (!ok || !taker.TakesSecret()) && p.Name != "google-pubsub" {
@@ -257,7 +257,7 @@ func TestSamples_VerifyAndAreAddressed(t *testing.T) {
 					if p.Key != nil {
 						key, err := p.Key(r)
 						if err != nil || key != "id-of-this-one" && (p.Address != nil || key == "") {
-							t.Errorf("key is %q, %v", key, err)
+							t.Errorf("of a sample that Address gave an id, Key is %q, %v", key, err)
 						}
 					}
 					if p.Event == nil {
@@ -301,7 +301,7 @@ func TestPresets_SendAnotherEvent(t *testing.T) {
 		}
 		r := sent(t, p, p.Samples[0], "", "other", secretsOf(p)[0])
 		if event, err := p.Event(r); err != nil || event != "other" {
-			t.Errorf("%s: event is %q, %v", p.Name, event, err)
+			t.Errorf("%s: of a sample that Address gave another event, Event is %q, %v", p.Name, event, err)
 		}
 	}
 }
