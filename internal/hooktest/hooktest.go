@@ -67,16 +67,6 @@ type expectSpec struct {
 	Error          config.Text            `yaml:"error" doc:"A part of what a rule could not evaluate."`
 }
 
-// savedDelivery is what a delivery: file holds, as "deliveries save" writes it.
-type savedDelivery struct {
-	Method  string              `json:"method"`
-	URL     string              `json:"url"`
-	Headers map[string][]string `json:"headers"`
-	Body    *string             `json:"body"`
-	Base64  []byte              `json:"body_base64"`
-	IP      string              `json:"ip"`
-}
-
 // largestBody bounds a body file.
 const largestBody = 64 << 20
 
@@ -208,7 +198,7 @@ func readFile(text config.Text, dir string, d *config.Diagnostics) ([]byte, bool
 }
 
 func plain(err error) string {
-	if path, ok := err.(*os.PathError); ok {
+	if path, ok := errors.AsType[*os.PathError](err); ok {
 		return path.Err.Error()
 	}
 	return err.Error()
@@ -220,25 +210,26 @@ func (t *Test) readDelivery(text config.Text, dir string, d *config.Diagnostics)
 	if !ok {
 		return nil
 	}
-	var saved savedDelivery
-	if err := json.Unmarshal(data, &saved); err != nil {
+	var saved request.File
+	err := json.Unmarshal(data, &saved)
+	var r *request.Request
+	if err == nil {
+		r, err = saved.Request()
+	}
+	if err != nil {
 		d.Errorf(text, "%s is no saved delivery: %s", text.Value, err).Hint("tenterhook deliveries save ID > %s", text.Value)
 		return nil
 	}
-	u, err := url.Parse(saved.URL)
-	if err != nil {
-		d.Errorf(text, "%s has no url that can be read", text.Value)
-		return nil
-	}
+	t.body = r.Body
 	t.request = requestSpec{
-		Method: config.Text{Value: saved.Method}, Path: config.Text{Value: u.Path}, Query: config.Text{Value: u.RawQuery},
+		Method: config.Text{Value: saved.Method}, Path: config.Text{Value: r.Path}, Query: config.Text{Value: r.RawQuery},
 		Headers: map[string]config.Text{}, IP: config.Text{Value: saved.IP},
 	}
-	for name, values := range saved.Headers {
-		t.request.Headers[name] = config.Text{Value: strings.Join(values, ", ")}
+	if saved.URL == "" {
+		t.request.Path = config.Text{} // the hook's own
 	}
-	if t.body = saved.Base64; saved.Body != nil {
-		t.body = []byte(*saved.Body)
+	for name, values := range r.Header {
+		t.request.Headers[name] = config.Text{Value: strings.Join(values, ", ")}
 	}
 	return t
 }
