@@ -249,9 +249,26 @@ func writtenList(n ast.Node) ([]any, bool) {
 
 // member walks a path of written keys in one call.
 func (g *guard) member(n *ast.MemberNode) ast.Node {
-	var keys []any
-	var base ast.Node = n
-	for {
+	base, keys := writtenPath(n)
+	if len(keys) == 0 { // n[computed]
+		return g.call(n.Location(), "__get", g.plain(n.Node), g.rewrite(n.Property))
+	}
+	if id, ok := base.(*ast.IdentifierNode); ok && !g.lets[id.Value] {
+		if field, ok := keys[0].(string); ok && names[id.Value+"."+field].read != nil {
+			out := g.call(n.Location(), "__name "+id.Value+"."+field)
+			if keys = keys[1:]; len(keys) > 0 {
+				out = g.call(n.Location(), "__path", out, constant(keys))
+			}
+			return out
+		}
+	}
+	return g.call(n.Location(), "__path", g.plain(base), constant(keys))
+}
+
+// writtenPath divides a member into the keys at its end that are written and what they are of: the
+// member itself when its own key is computed.
+func writtenPath(n *ast.MemberNode) (base ast.Node, keys []any) {
+	for base = n; ; {
 		if chain, ok := base.(*ast.ChainNode); ok {
 			base = chain.Node
 			continue
@@ -268,19 +285,7 @@ func (g *guard) member(n *ast.MemberNode) ast.Node {
 		base = m.Node
 	}
 	slices.Reverse(keys)
-	if len(keys) == 0 { // n[computed]
-		return g.call(n.Location(), "__get", g.plain(n.Node), g.rewrite(n.Property))
-	}
-	if id, ok := base.(*ast.IdentifierNode); ok && !g.lets[id.Value] {
-		if field, ok := keys[0].(string); ok && names[id.Value+"."+field].read != nil {
-			out := g.call(n.Location(), "__name "+id.Value+"."+field)
-			if keys = keys[1:]; len(keys) > 0 {
-				out = g.call(n.Location(), "__path", out, constant(keys))
-			}
-			return out
-		}
-	}
-	return g.call(n.Location(), "__path", g.plain(base), constant(keys))
+	return base, keys
 }
 
 func writtenKey(n ast.Node) (any, bool) {

@@ -20,7 +20,8 @@ type Input struct {
 	Now         time.Time       // of now(), age and in_window; ReceivedAt when it is zero
 	Git         func() GitFacts // nil: the sender is no Git host. Called at most once, for a payload that could be read
 	Lets        *Lets
-	Job         *JobFacts // nil before a job has ended
+	Wanted      *request.Fields // what is read of the payload at most, so that no more is made of it; nil is all
+	Job         *JobFacts       // nil before a job has ended
 
 	main, ofLets budget
 	letLeft      time.Duration // of the time all let: values have together; 0 before the first
@@ -124,7 +125,7 @@ func anys(texts []string) []any {
 }
 
 func (b *budget) payload() (v any, err error) {
-	b.outside(func() { v, err = b.in.request().Payload() })
+	b.outside(func() { v, err = b.in.request().Part(b.in.Wanted) })
 	return v, err
 }
 
@@ -155,7 +156,7 @@ func (b *budget) gitFacts() (*GitFacts, error) {
 		in.git = &GitFacts{}
 		if in.Git != nil {
 			b.outside(func() {
-				if _, in.gitErr = in.request().Payload(); in.gitErr == nil {
+				if _, in.gitErr = in.request().Part(in.Wanted); in.gitErr == nil {
 					*in.git = in.Git()
 				}
 			})

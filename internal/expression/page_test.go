@@ -65,6 +65,7 @@ func TestPage_ShowsWhatExpressionsComeTo(t *testing.T) {
 			t.Errorf("%s: %v", src, err)
 			return line
 		}
+		readsEnough(t, p, func() *Input { return pageInput(body) })
 		got := "`" + strings.ReplaceAll(string(Value{Value: v}.JSON(400, func(s string) string { return s }, 0)), "|", `\|`) + "`"
 		if parts[2] != got && !*update {
 			t.Errorf("%s is %s, and the page says %s", src, got, parts[2])

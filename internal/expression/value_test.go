@@ -26,6 +26,7 @@ func testValues(t *testing.T, cases []valueCase) {
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("want -, got +:\n%s", diff)
 			}
+			readsEnough(t, mustCompile(t, tt.expr, Scope{}), func() *Input { return input(sample) })
 		})
 	}
 }

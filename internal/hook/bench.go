@@ -47,10 +47,10 @@ func (h *Hook) Try(rule, match string) (*Hook, error) {
 		if err != nil {
 			return nil, err
 		}
-		tried, with := *h, *r
-		with.Hook, with.Match, with.match = &tried, match, program
-		tried.Rules = []*Rule{&with}
-		return &tried, nil
+		with := *r
+		with.Match, with.match = match, program
+		with.Hook = h.with([]*Rule{&with})
+		return with.Hook, nil
 	}
 	return nil, fmt.Errorf("hook %q has no rule %q", h.Name, rule)
 }

@@ -137,6 +137,7 @@ func compileHook(node config.Node, c Context, d *config.Diagnostics) (*Hook, *ho
 	compileHold(h, spec, node, d)
 	compileRespond(h, spec, scope, d)
 	compileRules(h, m, node, spec, scope, c, d)
+	h.wanted = h.reads()
 	compileExpect(h, spec.Expect, scope, c, d)
 	checkWait(h, spec, d)
 	return h, spec

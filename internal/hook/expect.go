@@ -151,12 +151,12 @@ func (e *Expect) plan(d *job.Delivery) (jobs []job.Job) {
 // telling is the hook as it is for what the daemon itself tells: with the actions of the event for
 // its rules.
 func (h *Hook) telling(event string) *Hook {
-	told := *h
-	told.Format, told.Rules = request.FormatJSON, nil
+	told := h.with(nil)
 	if h.Expect != nil {
-		told.Rules = h.Expect.rules[event]
+		told = h.with(h.Expect.rules[event])
 	}
-	return &told
+	told.Format = request.FormatJSON
+	return told
 }
 
 // Silence is what actions are told of a silence, as their payload.

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/tenterhook/tenterhook/internal/config"
 	"github.com/tenterhook/tenterhook/internal/job"
 	"github.com/tenterhook/tenterhook/internal/request"
@@ -55,6 +57,7 @@ func plannedWith(t testing.TB, o config.Options, hooks string, r *request.Reques
 		t.Fatalf("no hook has the path %s", r.Path)
 	}
 	r.Params, r.Format = params, h.Format
+	whole := *r
 	id, err := h.Identify(r)
 	if err != nil {
 		t.Fatal(err)
@@ -64,5 +67,21 @@ func plannedWith(t testing.TB, o config.Options, hooks string, r *request.Reques
 	if err != nil {
 		t.Fatal(err)
 	}
+	asOfTheWhole(t, h, &whole, id, d, jobs)
 	return d, jobs
+}
+
+// asOfTheWhole holds a plan to what it is when all of the payload is made.
+func asOfTheWhole(t testing.TB, h *Hook, r *request.Request, id Identity, d *job.Delivery, jobs []job.Job) {
+	t.Helper()
+	all := *h
+	all.wanted = nil
+	again := &job.Delivery{ID: d.ID, ReceivedAt: d.ReceivedAt}
+	same, err := all.Plan(r, id, again)
+	for i := range min(len(same), len(jobs)) {
+		same[i].ID = jobs[i].ID
+	}
+	if diff := cmp.Diff(again.Verdicts, d.Verdicts) + cmp.Diff(same, jobs); diff != "" || err != nil {
+		t.Errorf("the plan is another one with the whole payload, %v: -, without +:\n%s", err, diff)
+	}
 }

@@ -99,6 +99,7 @@ type Hook struct {
 	secrets  [][]byte
 	allowIPs []netip.Prefix
 	lets     *expression.Lets
+	wanted   *request.Fields  // what Plan reads of a payload; nil is all
 	scope    expression.Scope // of expressions that are tried on it
 	withhold []string
 	secret   *strings.Replacer // takes values that are never shown out of a text
@@ -331,7 +332,7 @@ func (h *Hook) input(r *request.Request, id Identity, delivery string) *expressi
 	}
 	if h.Provider != nil && h.Provider.Git != nil {
 		in.Git = func() expression.GitFacts {
-			payload, err := r.Payload()
+			payload, err := r.Part(in.Wanted)
 			if err != nil {
 				return expression.GitFacts{}
 			}

@@ -48,13 +48,14 @@ func (h *Hook) Conceal(header http.Header) (kept http.Header, withheld []string)
 // whatever the rules look at, so that an answer does not depend on which rules there are.
 // Any other evaluation error is a verdict, not an error: that rule makes no job.
 func (h *Hook) Plan(r *request.Request, id Identity, d *job.Delivery) ([]job.Job, error) {
-	if _, err := r.Payload(); err != nil {
+	if _, err := r.Part(h.wanted); err != nil {
 		return nil, err
 	}
 	d.Hook, d.Key, d.Event = h.Name, id.Key, id.Event
 	d.Window, d.OnDuplicate = h.Dedupe.Window, h.Dedupe.OnDuplicate
 	d.Outcome = job.Ignored
 	in := h.input(r, id, d.ID)
+	in.Wanted = h.wanted
 	trace := newTrace(h)
 	var jobs []job.Job
 	for _, rule := range h.Rules {

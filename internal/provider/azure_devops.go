@@ -23,6 +23,7 @@ password: the hook's secret.`,
 		OnDuplicate: job.Skip,
 		MaxBody:     gitBody,
 		Git:         azureGit,
+		GitReads:    []string{"resource"},
 		Samples: []Sample{
 			{Name: "git.push", Event: "git.push", ContentType: contentJSON, Body: sample("azure-devops-git.push.json")},
 		},

@@ -22,6 +22,7 @@ X-Event-Key (repo:push). Bitbucket tries twice more when the answer is no 2xx wi
 		OnDuplicate: job.RerunFailed,
 		MaxBody:     gitBody,
 		Git:         bitbucketCloudGit,
+		GitReads:    []string{"repository.full_name", "actor.nickname", "actor.display_name", "push"},
 		Samples: []Sample{
 			{Name: "repo:push", Event: "repo:push", ContentType: contentJSON, Body: sample("bitbucket-cloud-repo-push.json")},
 		},

@@ -21,6 +21,7 @@ func init() {
 		OnDuplicate: job.RerunFailed,
 		MaxBody:     gitBody,
 		Git:         bitbucketServerGit,
+		GitReads:    []string{"actor.name", "repository.project.key", "repository.slug", "changes"},
 		Samples: []Sample{
 			{Name: "repo:refs_changed", Event: "repo:refs_changed", ContentType: contentJSON, Body: sample("bitbucket-server-repo-refs_changed.json")},
 		},

@@ -1,6 +1,9 @@
 package provider
 
 import (
+	"reflect"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -63,6 +66,7 @@ func TestGit_OfHandMadePayloads(t *testing.T) {
 		{"pusher where there is no sender", "gitea", "push", `{"pusher":{"login":"m"}}`, facts{Actor: "m"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			readsEnough(t, lookup(t, tt.preset), tt.event, []byte(tt.body))
 			got := factsOf(lookup(t, tt.preset).Git(tt.event, payload(t, []byte(tt.body))))
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Error(diff)
@@ -103,6 +107,45 @@ func TestGit_CommitsHaveTheSameWordsEverywhere(t *testing.T) {
 type facts struct {
 	Branch, Tag, Repo, SHA, Actor string
 	ChangedFiles                  []string
+}
+
+// part is of a payload what a list of paths names.
+func part(t *testing.T, body []byte, paths ...string) any {
+	t.Helper()
+	fields := request.Fields{}
+	for _, path := range paths {
+		fields = fields.With(strings.Split(path, ".")...)
+	}
+	p, err := (&request.Request{Format: request.FormatJSON, Body: body}).Part(&fields)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// readsEnough holds a preset to finding the same where there is no more than it says it reads.
+func readsEnough(t *testing.T, p *Preset, event string, body []byte) {
+	t.Helper()
+	want, got := p.Git(event, payload(t, body)), p.Git(event, part(t, body, p.GitReads...))
+	got.pushedCommits, got.commits = want.pushedCommits, want.commits
+	if !reflect.DeepEqual(want, got) {
+		t.Errorf("%s with what GitReads names finds %+v instead of %+v", p.Name, got, want)
+	}
+	all := p.Git(event, part(t, body, slices.Concat(p.GitReads, p.CommitReads)...))
+	if !reflect.DeepEqual(want.ChangedFiles(), all.ChangedFiles()) || !reflect.DeepEqual(want.Commits(), all.Commits()) {
+		t.Errorf("%s with what CommitReads names finds %v instead of %v", p.Name, all.Commits(), want.Commits())
+	}
+}
+
+func TestGit_ReadsNoMoreThanItSays(t *testing.T) {
+	for _, name := range Names() {
+		p := lookup(t, name)
+		for _, s := range p.Samples {
+			if p.Git != nil && s.ContentType == contentJSON {
+				readsEnough(t, p, s.Event, s.Body)
+			}
+		}
+	}
 }
 
 func factsOf(g Git) facts {

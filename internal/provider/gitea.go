@@ -30,6 +30,8 @@ Failed deliveries are not sent again by themselves: the webhook's page → a rec
 		OnDuplicate: job.RerunFailed,
 		MaxBody:     gitBody,
 		Git:         giteaGit,
+		GitReads:    []string{"repository.full_name", "sender.login", "pusher.login", "ref", "after"},
+		CommitReads: []string{"commits"},
 		Samples: []Sample{
 			{Name: "push", Event: "push", ContentType: contentJSON, Body: sample("gitea-push.json")},
 		},

@@ -28,6 +28,8 @@ GitHub does not send failed deliveries again by itself: Recent Deliveries → Re
 		OnDuplicate: job.RerunFailed,
 		MaxBody:     gitBody,
 		Git:         githubGit,
+		GitReads:    []string{"repository.full_name", "sender.login", "pusher.name", "ref", "after"},
+		CommitReads: []string{"commits"},
 		Samples: []Sample{
 			{Name: "push", Event: "push", ContentType: contentJSON, Body: sample("github-push.json")},
 			{Name: "push-tag-deleted", Event: "push", ContentType: contentJSON, Body: sample("github-push-tag-deleted.json")},

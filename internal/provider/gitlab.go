@@ -29,6 +29,8 @@ it and use it as the hook's secret; before GitLab 19, Secret token: the hook's s
 		OnDuplicate: job.RerunFailed,
 		MaxBody:     gitBody,
 		Git:         gitlabGit,
+		GitReads:    []string{"project.path_with_namespace", "user_username", "user.username", "user_name", "user.name", "ref", "after"},
+		CommitReads: []string{"commits"},
 		Samples: []Sample{
 			{Name: "push", Event: "push", ContentType: contentJSON, Body: sample("gitlab-push.json")},
 			{Name: "tag_push", Event: "tag_push", ContentType: contentJSON, Body: sample("gitlab-tag-push.json")},

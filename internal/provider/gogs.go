@@ -21,6 +21,8 @@ secret.`,
 		OnDuplicate: job.RerunFailed,
 		MaxBody:     gitBody,
 		Git:         giteaGit,
+		GitReads:    []string{"repository.full_name", "sender.login", "pusher.login", "ref", "after"},
+		CommitReads: []string{"commits"},
 		Samples: []Sample{
 			{Name: "push", Event: "push", ContentType: contentJSON, Body: sample("gogs-push.json")},
 		},

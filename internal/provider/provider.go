@@ -66,6 +66,9 @@ type Preset struct {
 
 	// Git finds the common facts of a Git host's payload; nil for other senders.
 	Git func(event string, payload any) Git
+	// GitReads are the paths of names in a payload that Git looks at, and CommitReads those that its
+	// Commits and ChangedFiles look at besides; what they do not name may be missing.
+	GitReads, CommitReads []string
 
 	// Samples are what send --sample posts. The first is the usual one.
 	Samples []Sample

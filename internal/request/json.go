@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"slices"
 	"strconv"
 	"sync"
 	"unicode/utf8"
@@ -41,11 +42,14 @@ var (
 // numbers beyond float64 are refused: parsers differ about them, and that difference is an
 // attack on match rules. It reads what jsontext reads, several times faster; a fuzz test compares
 // the two.
-func decodeJSON(body []byte) (any, error) {
+func decodeJSON(body []byte) (any, error) { return readJSON(body, nil) }
+
+// readJSON is decodeJSON of which only some may be wanted; see Request.Part.
+func readJSON(body []byte, wanted Fields) (any, error) {
 	d := decoders.Get().(*jsonDecoder)
 	d.body, d.nodes = body, maxNodes
 	defer d.forget()
-	v, err := d.value(0)
+	v, err := d.value(0, wanted)
 	if err != nil {
 		return nil, err
 	}
@@ -84,9 +88,11 @@ type jsonDecoder struct {
 	at     int // the next byte
 	nodes  int // values that may still come
 	pieces []string
+	passes bool // what is read is only checked
 	// What belongs to the lists and objects that are being read, the innermost last.
 	items []any
 	names []string
+	seen  map[string]struct{} // of hasTwice
 }
 
 // decoders keep their room between bodies.
@@ -99,7 +105,8 @@ func (d *jsonDecoder) forget() {
 	clear(d.items[:cap(d.items)])
 	clear(d.names[:cap(d.names)])
 	clear(d.pieces)
-	*d = jsonDecoder{items: d.items[:0], names: d.names[:0], pieces: d.pieces[:0]}
+	clear(d.seen)
+	*d = jsonDecoder{items: d.items[:0], names: d.names[:0], pieces: d.pieces[:0], seen: d.seen}
 	if cap(d.items) <= mostRoom {
 		decoders.Put(d)
 	}
@@ -132,14 +139,18 @@ func (d *jsonDecoder) next() byte {
 	return 0
 }
 
-// value reads one value inside depth others.
-func (d *jsonDecoder) value(depth int) (any, error) {
+// value reads one value inside depth others, of which only some may be wanted if it is an object.
+func (d *jsonDecoder) value(depth int, wanted Fields) (any, error) {
 	if d.nodes--; d.nodes < 0 {
 		return nil, errWide
 	}
 	switch c := d.next(); {
 	case c == '"':
-		return d.text()
+		text, err := d.text()
+		if d.passes {
+			return nil, err
+		}
+		return text, err
 	case c == '-' || c >= '0' && c <= '9':
 		return d.number()
 	case c == 't':
@@ -153,7 +164,7 @@ func (d *jsonDecoder) value(depth int) (any, error) {
 	case depth == maxDepth:
 		return nil, errDeep
 	case c == '{':
-		return d.object(depth + 1)
+		return d.object(depth+1, wanted)
 	default:
 		return d.array(depth + 1)
 	}
@@ -170,7 +181,7 @@ func (d *jsonDecoder) word(w string) error {
 }
 
 // object reads an object, whose map is made once and of the right size.
-func (d *jsonDecoder) object(depth int) (any, error) {
+func (d *jsonDecoder) object(depth int, wanted Fields) (any, error) {
 	firstName, firstItem := len(d.names), len(d.items)
 	d.at++
 	for c := d.next(); c != '}' || len(d.names) > firstName; {
@@ -185,7 +196,7 @@ func (d *jsonDecoder) object(depth int) (any, error) {
 			return nil, d.wrong()
 		}
 		d.at++
-		v, err := d.value(depth)
+		v, err := d.member(depth, name, wanted)
 		if err != nil {
 			return nil, err
 		}
@@ -200,15 +211,71 @@ func (d *jsonDecoder) object(depth int) (any, error) {
 		c = d.next()
 	}
 	d.at++
-	names, items := d.names[firstName:], d.items[firstItem:]
+	out, err := d.made(d.names[firstName:], d.items[firstItem:], wanted)
+	d.names, d.items = d.names[:firstName], d.items[:firstItem]
+	return out, err
+}
+
+// member reads the value of a name, and only checks it where it is not wanted.
+func (d *jsonDecoder) member(depth int, name string, wanted Fields) (any, error) {
+	if wanted == nil || d.passes {
+		return d.value(depth, nil)
+	}
+	of, ok := wanted[name]
+	d.passes = !ok
+	v, err := d.value(depth, of)
+	d.passes = false
+	return v, err
+}
+
+// made is the object of these names and values, or of those that are wanted.
+func (d *jsonDecoder) made(names []string, items []any, wanted Fields) (any, error) {
+	twice := func() error {
+		return fmt.Errorf("a name is there twice in one object, which ends at byte %d", d.at)
+	}
+	if d.passes || wanted != nil {
+		if d.hasTwice(names) {
+			return nil, twice()
+		}
+		if d.passes {
+			return nil, nil
+		}
+		out := make(map[string]any, min(len(names), len(wanted)))
+		for i, name := range names {
+			if _, ok := wanted[name]; ok {
+				out[name] = items[i]
+			}
+		}
+		return out, nil
+	}
 	out := make(map[string]any, len(names))
 	for i, name := range names {
 		if out[name] = items[i]; len(out) == i {
-			return nil, fmt.Errorf("a name is there twice in one object, which ends at byte %d", d.at)
+			return nil, twice()
 		}
 	}
-	d.names, d.items = d.names[:firstName], d.items[:firstItem]
 	return out, nil
+}
+
+// hasTwice reports whether two names are the same. The few of most objects are quicker compared.
+func (d *jsonDecoder) hasTwice(names []string) bool {
+	const few = 12
+	if len(names) <= few {
+		for i, name := range names {
+			if slices.Contains(names[:i], name) {
+				return true
+			}
+		}
+		return false
+	}
+	if d.seen == nil {
+		d.seen = make(map[string]struct{}, len(names))
+	}
+	clear(d.seen)
+	for _, name := range names {
+		d.seen[name] = struct{}{}
+	}
+	return len(d.seen) < len(names)
 }
 
 // array reads a list.
@@ -216,7 +283,7 @@ func (d *jsonDecoder) array(depth int) (any, error) {
 	first := len(d.items)
 	d.at++
 	for c := d.next(); c != ']' || len(d.items) > first; {
-		v, err := d.value(depth)
+		v, err := d.value(depth, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -230,8 +297,10 @@ func (d *jsonDecoder) array(depth int) (any, error) {
 		d.at++
 	}
 	d.at++
-	out := make([]any, len(d.items)-first)
-	copy(out, d.items[first:])
+	var out any
+	if !d.passes {
+		out = append(make([]any, 0, len(d.items)-first), d.items[first:]...)
+	}
 	d.items = d.items[:first]
 	return out, nil
 }
@@ -327,6 +396,9 @@ func (d *jsonDecoder) number() (any, error) {
 		if !d.digits() {
 			return nil, d.wrong()
 		}
+	}
+	if d.passes && inRange(d.body[from:d.at]) {
+		return nil, nil
 	}
 	return number(d.part(from, d.at))
 }

@@ -53,6 +53,9 @@ type Request struct {
 	payload      any
 	payloadErr   error
 	payloadKnown bool
+	part         any // of the payload, as partOf wants it
+	partErr      error
+	partOf       *Fields // nil: it was not read
 	form         map[string]any
 	formErr      error
 	formKnown    bool
@@ -63,6 +66,7 @@ type Request struct {
 func (r *Request) Replace(query string, body []byte) {
 	r.RawQuery, r.Body = query, body
 	r.payload, r.payloadErr, r.payloadKnown = nil, nil, false
+	r.part, r.partErr, r.partOf = nil, nil, nil
 	r.form, r.formErr, r.formKnown = nil, nil, false
 	r.query = nil
 }
