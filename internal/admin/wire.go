@@ -267,8 +267,8 @@ type TakerStatus struct {
 	Name   string `json:"name"`
 	SeenAt Time   `json:"seen_at"` // when it last asked in this run; null for never
 	Has    int    `json:"has"`     // of this hook, that it has and has not acknowledged
-	// Of all its hooks, in this run.
-	Taken   int64 `json:"taken"`
+	Taken  int64  `json:"taken"`   // of this hook, in this run
+	// Refused is how many of this hook it refused in this run.
 	Refused int64 `json:"refused"`
 }
 

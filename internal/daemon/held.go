@@ -167,11 +167,13 @@ func (d *Daemon) RelayAddr() string {
 
 // countHeld counts what is held anew until ctx ends.
 func (d *Daemon) countHeld(ctx context.Context) {
-	every(ctx, countHeldEvery, nil, func() {
-		if err := d.holder.Count(ctx); err != nil && ctx.Err() == nil {
-			d.log.Warn("held deliveries not counted", "error", err)
-		}
-	})
+	every(ctx, countHeldEvery, nil, func() { d.countHeldNow(ctx) })
+}
+
+func (d *Daemon) countHeldNow(ctx context.Context) {
+	if err := d.holder.Count(ctx); err != nil && ctx.Err() == nil {
+		d.log.Warn("held deliveries not counted", "error", err)
+	}
 }
 
 const countHeldEvery = 10 * time.Second
@@ -191,7 +193,7 @@ func (d *Daemon) held() []admin.HeldStatus {
 		}
 		for _, t := range conf.Settings.Relay.Takers {
 			if slices.Contains(t.Hooks, h.Name) {
-				tally := d.holder.Tally(t.Name)
+				tally := d.holder.Tally(t.Name, h.Name)
 				one.Takers = append(one.Takers, admin.TakerStatus{
 					Name: t.Name, SeenAt: admin.Time{Time: tally.Seen}, Has: c.With[t.Name], Taken: tally.Taken, Refused: tally.Refused,
 				})

@@ -85,7 +85,7 @@ func TestRelay_TellsItsBacklog(t *testing.T) {
 	}
 	tell("held", map[string]string{
 		`tenterhook_held_deliveries{hook="site",state="waiting"}`: "3", `tenterhook_held_limit{hook="other"}`: "3",
-		`tenterhook_taker_deliveries{hook="site",taker="laptop"}`: "0", `tenterhook_taker_seen_timestamp_seconds{taker="laptop"}`: "",
+		`tenterhook_taker_deliveries{hook="site",taker="laptop"}`: "0", `tenterhook_taker_seen_timestamp_seconds{hook="site",taker="laptop"}`: "",
 	})
 	if age := r.sample(`tenterhook_held_oldest_seconds{hook="site"}`); age == "" || age == "0" {
 		t.Errorf("the oldest has waited for %q", age)
@@ -99,14 +99,14 @@ func TestRelay_TellsItsBacklog(t *testing.T) {
 	tell("handed out", map[string]string{
 		`tenterhook_held_deliveries{hook="site",state="waiting"}`: "1", `tenterhook_held_deliveries{hook="site",state="taken"}`: "1",
 		`tenterhook_held_deliveries{hook="site",state="refused"}`: "1", `tenterhook_taker_deliveries{hook="site",taker="laptop"}`: "1",
-		`tenterhook_taker_refused_total{taker="laptop"}`: "1", `tenterhook_taker_taken_total{taker="server"}`: "0",
+		`tenterhook_taker_refused_total{hook="site",taker="laptop"}`: "1", `tenterhook_taker_taken_total{hook="other",taker="server"}`: "0",
 	})
 	tell("after the lease", map[string]string{
 		`tenterhook_held_deliveries{hook="site",state="waiting"}`: "2", `tenterhook_taker_deliveries{hook="site",taker="laptop"}`: "0",
 	})
 	r.ask("Bearer "+laptopToken, pull.SettlePath, pull.SettleRequest{Hooks: []string{"site"}, Taken: []string{got.Deliveries[0].ID}}, nil)
 	tell("acknowledged", map[string]string{
-		`tenterhook_held_deliveries{hook="site",state="waiting"}`: "1", `tenterhook_taker_taken_total{taker="laptop"}`: "1",
+		`tenterhook_held_deliveries{hook="site",state="waiting"}`: "1", `tenterhook_taker_taken_total{hook="site",taker="laptop"}`: "1",
 	})
 }
 

@@ -129,6 +129,8 @@ func (m *metrics) Delivered(hook string, outcome job.Outcome, took time.Duration
 // Collected implements ingress.Observer.
 func (m *metrics) Collected(hook string, outcome job.Outcome) {
 	m.deliveries.WithLabelValues(hook, string(outcome)).Inc()
+	m.traffic.collected(outcome)
+	m.book.Delivered(hook, outcome, -1, time.Now()) // nobody waited for an answer
 }
 
 // Refused implements ingress.Observer.

@@ -66,9 +66,9 @@ var (
 	heldMostDesc     = prometheus.NewDesc("tenterhook_held_limit", "How many deliveries a hook holds at most.", []string{"hook"}, nil)
 	heldLostDesc     = prometheus.NewDesc("tenterhook_held_lost_total", "Held deliveries that retention deleted while they waited for a taker, or after one had refused them.", []string{"hook", "state"}, nil)
 	takerHasDesc     = prometheus.NewDesc("tenterhook_taker_deliveries", "Held deliveries that a taker has and has not acknowledged.", []string{"hook", "taker"}, nil)
-	takerSeenDesc    = prometheus.NewDesc("tenterhook_taker_seen_timestamp_seconds", "When a taker last asked for held deliveries.", []string{"taker"}, nil)
-	takerTakenDesc   = prometheus.NewDesc("tenterhook_taker_taken_total", "Held deliveries that a taker acknowledged.", []string{"taker"}, nil)
-	takerRefusedDesc = prometheus.NewDesc("tenterhook_taker_refused_total", "Held deliveries that a taker refused.", []string{"taker"}, nil)
+	takerSeenDesc    = prometheus.NewDesc("tenterhook_taker_seen_timestamp_seconds", "When a taker last asked for held deliveries of a hook.", []string{"hook", "taker"}, nil)
+	takerTakenDesc   = prometheus.NewDesc("tenterhook_taker_taken_total", "Held deliveries that a taker acknowledged.", []string{"hook", "taker"}, nil)
+	takerRefusedDesc = prometheus.NewDesc("tenterhook_taker_refused_total", "Held deliveries that a taker refused.", []string{"hook", "taker"}, nil)
 )
 
 // Describe implements prometheus.Collector.
@@ -101,14 +101,11 @@ func (h heldCollector) Collect(c chan<- prometheus.Metric) {
 		}
 		for _, t := range s.Takers {
 			gauge(takerHasDesc, float64(t.Has), s.Hook, t.Name)
-		}
-	}
-	for _, t := range h.d.config.Load().Settings.Relay.Takers {
-		tally := h.d.holder.Tally(t.Name)
-		count(takerTakenDesc, tally.Taken, t.Name)
-		count(takerRefusedDesc, tally.Refused, t.Name)
-		if !tally.Seen.IsZero() {
-			gauge(takerSeenDesc, seconds(tally.Seen), t.Name)
+			count(takerTakenDesc, t.Taken, s.Hook, t.Name)
+			count(takerRefusedDesc, t.Refused, s.Hook, t.Name)
+			if !t.SeenAt.IsZero() {
+				gauge(takerSeenDesc, seconds(t.SeenAt.Time), s.Hook, t.Name)
+			}
 		}
 	}
 }

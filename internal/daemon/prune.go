@@ -64,7 +64,9 @@ func (d *Daemon) pruneSlice(ctx context.Context, round map[ofHeld]int) (more boo
 	if err != nil && ctx.Err() == nil {
 		d.log.Warn("retention", "error", err)
 	}
-	d.untaken.add(pruned.Untaken)
+	if d.untaken.add(pruned.Untaken); pruned.Untaken != nil {
+		d.countHeldNow(ctx)
+	}
 	for _, u := range pruned.Untaken {
 		round[ofHeld{u.Hook, u.State}] += u.Number
 	}

@@ -40,6 +40,14 @@ func (t *traffic) delivered(outcome job.Outcome, took time.Duration) {
 	t.next = (t.next + 1) % recentAcks
 }
 
+// collected counts a delivery that no sender waited for: from a source, or its sender's list.
+func (t *traffic) collected(outcome job.Outcome) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.outcomes[outcome]++
+	t.last = time.Now()
+}
+
 func (t *traffic) refuse(reason string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

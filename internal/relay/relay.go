@@ -63,8 +63,8 @@ type Relay struct {
 	mu      sync.Mutex
 	news    chan struct{} // closed when there may be something to hand out
 	counts  map[string]job.HeldCount
-	waiting map[string]int   // how many requests of a taker wait
-	tallies map[string]Tally // of takers
+	waiting map[string]int // how many requests of a taker wait
+	tallies map[tallied]Tally
 	// Requests without a token since it was last told of them.
 	strangers int
 	told      time.Time
@@ -86,7 +86,7 @@ const (
 
 // New makes a Relay and counts what is held.
 func New(ctx context.Context, o Options) (*Relay, error) {
-	r := &Relay{Options: o, ended: make(chan struct{}), news: make(chan struct{}), waiting: map[string]int{}, tallies: map[string]Tally{}}
+	r := &Relay{Options: o, ended: make(chan struct{}), news: make(chan struct{}), waiting: map[string]int{}, tallies: map[tallied]Tally{}}
 	return r, r.Count(ctx)
 }
 
@@ -140,18 +140,21 @@ func (r *Relay) tell() {
 	r.news = make(chan struct{})
 }
 
-// Tally is what a taker did in this run.
+// tallied is what a Tally is of.
+type tallied struct{ taker, hook string }
+
+// Tally is what a taker did in this run with a hook's deliveries.
 type Tally struct {
 	Seen    time.Time // when it last asked; zero for never
 	Taken   int64     // that it acknowledged
 	Refused int64
 }
 
-// Tally returns what a taker did in this run.
-func (r *Relay) Tally(taker string) Tally {
+// Tally returns what a taker did in this run with a hook's deliveries.
+func (r *Relay) Tally(taker, hook string) Tally {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.tallies[taker]
+	return r.tallies[tallied{taker, hook}]
 }
 
 func (t *Tally) settled(as job.HeldState, n int64) {
@@ -163,12 +166,19 @@ func (t *Tally) settled(as job.HeldState, n int64) {
 	}
 }
 
-func (r *Relay) tally(taker string, count func(t *Tally)) {
+func (r *Relay) tally(taker string, hooks []string, count func(t *Tally)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	t := r.tallies[taker]
-	count(&t)
-	r.tallies[taker] = t
+	for _, hook := range hooks { // the taker's, which are bounded
+		of := tallied{taker, hook}
+		t := r.tallies[of]
+		count(&t)
+		r.tallies[of] = t
+	}
+}
+
+func (r *Relay) asked(taker string, hooks []string) {
+	r.tally(taker, hooks, func(t *Tally) { t.Seen = time.Now() })
 }
 
 // ServeHTTP answers takers, and tells nobody else anything.
@@ -248,6 +258,8 @@ func (r *Relay) take(w http.ResponseWriter, req *http.Request, taker Taker) {
 		return
 	}
 	defer r.leave(taker.Name)
+	r.asked(taker.Name, q.Hooks)
+	defer r.asked(taker.Name, q.Hooks)
 	wait := min(max(0, time.Duration(q.Wait*float64(time.Second))), longestWait)
 	ctx, cancel := context.WithTimeout(req.Context(), wait)
 	defer cancel()
@@ -332,25 +344,21 @@ func (r *Relay) settle(w http.ResponseWriter, req *http.Request, taker Taker) {
 	}
 	now := time.Now()
 	ends := []job.HeldEnd{
-		{Hooks: q.Hooks, Deliveries: q.Taken, State: job.HeldAcknowledged, At: now},
-		{Hooks: q.Hooks, Deliveries: q.Released, State: job.HeldWaiting, Taker: taker.Name, At: now},
+		{Deliveries: q.Taken, State: job.HeldAcknowledged, At: now},
+		{Deliveries: q.Released, State: job.HeldWaiting, Taker: taker.Name, At: now},
 	}
 	for _, one := range q.Refused {
 		r.Log.Warn("a taker refused a held delivery: it is kept, and handed out again when it is replayed", "taker", taker.Name, "delivery", one.ID, "reason", reason(one.Reason))
-		ends = append(ends, job.HeldEnd{Hooks: q.Hooks, Deliveries: []string{one.ID}, State: job.HeldRefused, Reason: reason(one.Reason), At: now})
+		ends = append(ends, job.HeldEnd{Deliveries: []string{one.ID}, State: job.HeldRefused, Reason: reason(one.Reason), At: now})
 	}
 	var answer pull.SettleAnswer
 	for _, end := range ends {
-		if len(end.Deliveries) == 0 {
-			continue
-		}
-		n, err := r.Store.SettleHeld(context.WithoutCancel(req.Context()), end)
+		n, err := r.end(context.WithoutCancel(req.Context()), taker, q.Hooks, end)
 		if err != nil {
 			r.unavailable(w, req, err)
 			return
 		}
 		answer.Settled += n
-		r.tally(taker.Name, func(t *Tally) { t.settled(end.State, int64(n)) })
 	}
 	if err := r.Count(req.Context()); err != nil && req.Context().Err() == nil {
 		r.Log.Warn("held deliveries not counted", "error", err)
@@ -361,6 +369,24 @@ func (r *Relay) settle(w http.ResponseWriter, req *http.Request, taker Taker) {
 		r.mu.Unlock()
 	}
 	write(w, answer)
+}
+
+// end says what became of deliveries of a taker's hooks, one hook after the other so that it is known
+// whose they were.
+func (r *Relay) end(ctx context.Context, taker Taker, hooks []string, end job.HeldEnd) (settled int, err error) {
+	if len(end.Deliveries) == 0 {
+		return 0, nil
+	}
+	for _, hook := range slices.Compact(slices.Sorted(slices.Values(hooks))) {
+		end.Hooks = []string{hook}
+		n, err := r.Store.SettleHeld(ctx, end)
+		if err != nil {
+			return settled, err
+		}
+		r.tally(taker.Name, end.Hooks, func(t *Tally) { t.settled(end.State, int64(n)) })
+		settled += n
+	}
+	return settled, nil
 }
 
 func reason(s string) string {
@@ -398,7 +424,6 @@ func (r *Relay) allowed(w http.ResponseWriter, taker Taker, hooks []string) bool
 
 // enter counts a taker's request in, and reports false when it has too many.
 func (r *Relay) enter(name string) bool {
-	r.tally(name, func(t *Tally) { t.Seen = time.Now() })
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.waiting[name] >= mostWaiting {
@@ -409,7 +434,6 @@ func (r *Relay) enter(name string) bool {
 }
 
 func (r *Relay) leave(name string) {
-	r.tally(name, func(t *Tally) { t.Seen = time.Now() })
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.waiting[name]--; r.waiting[name] == 0 {

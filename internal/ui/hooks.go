@@ -19,13 +19,15 @@ type hooksData struct {
 }
 
 func (u *UI) hooks(*http.Request, *visit) (*view, error) {
-	data := hooksData{Hooks: u.healths(u.backend.Hooks(), series.Spans[1]), Now: u.now()}
+	status := u.backend.Status()
+	data := hooksData{Hooks: u.healths(u.backend.Hooks(), series.Spans[1], &status), Now: u.now()}
 	return &view{name: "hooks", title: "Hooks", nav: "hooks", data: data}, nil
 }
 
 // hookData is what the page of one hook shows.
 type hookData struct {
 	health
+	senderSide
 	Charts  []chart
 	Spans   []option
 	Secret  []secretUse
@@ -48,13 +50,13 @@ func (u *UI) hook(r *http.Request, v *visit) (*view, error) {
 		return nil, store.ErrNotFound
 	}
 	chosen := pickSpan(r.URL.Query().Get("span"))
-	data := hookData{health: u.healths([]admin.HookInfo{info}, chosen)[0], Now: v.now}
+	status := u.backend.Status()
+	data := hookData{health: u.healths([]admin.HookInfo{info}, chosen, &status)[0], senderSide: senderSideOf(&status, info.Name), Now: v.now}
 	for _, s := range series.Spans {
 		data.Spans = append(data.Spans, option{s.Name, hookURL(info.Name) + "?span=" + s.Name, s.Name == chosen.Name})
 	}
 	all := u.backend.Series(info.Name, chosen)
 	data.Charts = charts(&all)
-	status := u.backend.Status()
 	for _, s := range status.Secrets {
 		if s.Hook == info.Name {
 			data.Secret = append(data.Secret, secretUse{s.Position, s.LastMatch.Time})

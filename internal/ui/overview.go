@@ -98,7 +98,7 @@ func (u *UI) overview(r *http.Request, v *visit) (*view, error) {
 	status := u.status(ctx)
 	all := u.backend.Series(data.Hook, chosen)
 	data.Charts = charts(&all)
-	data.Health = u.healths(hooks, chosen)
+	data.Health = u.healths(hooks, chosen, &status)
 	recent, err := u.backend.Deliveries(ctx, store.Filter{Limit: lookThrough, Hook: data.Hook})
 	if err != nil {
 		return nil, err
@@ -206,7 +206,7 @@ func classIf(on bool, class string) string {
 	return ""
 }
 
-func (u *UI) healths(hooks []admin.HookInfo, chosen series.Span) []health {
+func (u *UI) healths(hooks []admin.HookInfo, chosen series.Span, status *admin.Status) []health {
 	var out []health
 	for _, h := range hooks {
 		s := u.backend.Series(h.Name, chosen)
@@ -223,14 +223,15 @@ func (u *UI) healths(hooks []admin.HookInfo, chosen series.Span) []health {
 				one.PausedRules++
 			}
 		}
-		one.Class, one.Icon, one.Word = healthWord(&one)
+		one.Class, one.Icon, one.Word = healthWord(&one, senderSideOf(status, h.Name), u.now())
 		out = append(out, one)
 	}
 	return out
 }
 
 // healthWord is what a hook is first of all.
-func healthWord(h *health) (class, iconName, word string) {
+func healthWord(h *health, side senderSide, now time.Time) (class, iconName, word string) {
+	trouble, of := side.trouble(now)
 	switch {
 	case !h.Enabled:
 		return "idle", "skip", "disabled"
@@ -238,6 +239,8 @@ func healthWord(h *health) (class, iconName, word string) {
 		return "wait", "pause", "paused"
 	case h.Failed > 0:
 		return "bad", "bad", "failing"
+	case trouble != "":
+		return of, map[string]string{"bad": "bad", "wait": "clock"}[of], trouble
 	case h.PausedRules > 0:
 		return "wait", "pause", "partly paused"
 	case h.Deliveries == 0:
@@ -261,38 +264,13 @@ func (u *UI) attention(s *admin.Status, hooks []health, recent []job.Delivery, n
 	for _, name := range s.Config.NeedsRestart {
 		add(notice{"wait", "clock", name + " was changed and needs a restart", "", "/config", ""})
 	}
-	if gap := s.StartedAt.Sub(s.LastRunAt.Time); !s.LastRunAt.IsZero() && gap > time.Minute && now.Sub(s.StartedAt.Time) < lookBack {
-		add(notice{"wait", "clock", "Nothing was listening for " + span(gap) + " before the start", "senders that do not try again have lost what they sent then", "", ""})
-	}
 	out = append(out, erring(recent)...)
 	for _, h := range hooks {
 		if h.Failed > 0 {
 			add(notice{"bad", "bad", h.Name + ": " + plural(h.Failed, "job", "jobs") + " failed", "", h.FailedURL, "Show them"})
 		}
 	}
-	for _, x := range s.Expected {
-		if !x.MissingSince.IsZero() {
-			add(notice{"bad", "bad", x.Hook + ": an expected delivery did not come", "nothing for " + spanText(now.Sub(x.MissingSince.Time)), hookURL(x.Hook), "Show the hook"})
-		}
-	}
-	for _, x := range s.Sources {
-		if x.ConnectedAt.IsZero() && x.Problem != "" {
-			add(notice{"bad", "bad", x.Hook + ": its source is not connected", x.Kind + ": " + x.Problem, hookURL(x.Hook), "Show the hook"})
-		} else if x.Problem != "" {
-			add(notice{"warn", "clock", x.Hook + ": " + x.Problem, "source: " + x.Kind, hookURL(x.Hook), ""})
-		}
-	}
-	for _, x := range s.Held {
-		switch waited := now.Sub(x.OldestAt.Time); {
-		case x.Waiting >= x.Most:
-			add(notice{"bad", "bad", x.Hook + ": no more can be held", plural(x.Waiting, "delivery", "deliveries") + " wait for a taker, and senders are told to come again", hookURL(x.Hook), "Show the hook"})
-		case x.Waiting > 0 && !x.OldestAt.IsZero() && waited > heldShown:
-			add(notice{"warn", "clock", x.Hook + ": " + plural(x.Waiting, "held delivery waits", "held deliveries wait") + " for a taker", "the oldest for " + spanText(waited), hookURL(x.Hook), "Show the hook"})
-		}
-		if x.Refused > 0 {
-			add(notice{"bad", "bad", x.Hook + ": a taker refused " + plural(x.Refused, "delivery", "deliveries"), "they are kept: once the taker can take them, replay them", hookURL(x.Hook), "Show the hook"})
-		}
-	}
+	out = append(out, senderNotices(s, now)...)
 	for _, p := range s.Paused {
 		add(notice{"wait", "pause", strings.TrimSuffix(p.Hook+"/"+p.Rule, "/") + " is paused", "for " + spanText(now.Sub(p.Since.Time)) + "; what arrives is kept", hookURL(p.Hook), "Resume"})
 	}
@@ -301,7 +279,7 @@ func (u *UI) attention(s *admin.Status, hooks []health, recent []job.Delivery, n
 			add(notice{"warn", "open", h.Name + " verifies nothing", "verify: none lets everybody who reaches it start its rules", h.URL, ""})
 		}
 	}
-	return slices.Concat(out, gapNotices(s, now), secretNotices(s, now))
+	return gravestFirst(slices.Concat(out, gapNotices(s, now), secretNotices(s, now)))
 }
 
 // erring are the rules that could not be evaluated lately.
@@ -353,27 +331,6 @@ func secretNotices(s *admin.Status, now time.Time) (out []notice) {
 		case secret.LastMatch.IsZero() && now.Sub(s.StartedAt.Time) > unusedFor:
 			out = append(out, notice{"wait", "key", name + " has not matched since the start", "remove it, or look whether the sender uses it yet", url, ""})
 		}
-	}
-	return out
-}
-
-// heldShown is how long a held delivery may wait before that is worth a notice.
-const heldShown = 5 * time.Minute
-
-// gapShown is for how long a gap is worth a notice.
-const gapShown = 24 * time.Hour
-
-// gapNotices say that deliveries may have been lost lately.
-func gapNotices(s *admin.Status, now time.Time) (out []notice) {
-	for _, g := range s.Gaps {
-		length := g.To.Sub(g.From.Time)
-		if now.Sub(g.To.Time) > gapShown || length < time.Minute {
-			continue
-		}
-		out = append(out, notice{
-			"wait", "clock", "Not listening for " + spanText(length) + ", until " + spanText(now.Sub(g.To.Time)) + " ago",
-			"what senders did not repeat since is lost: look there, and send it again", "", "",
-		})
 	}
 	return out
 }

@@ -82,8 +82,8 @@ func serve(t *testing.T, hooks string) *site {
 	return serveOn(t, "", hooks)
 }
 
-// serveOn is serve on a store.
-func serveOn(t *testing.T, store, hooks string) *site {
+// serveOn is serve on a store. before is what is done first to the folder that the store will be in.
+func serveOn(t *testing.T, store, hooks string, before ...func(dir string)) *site {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "site")
 	if err != nil {
@@ -92,6 +92,9 @@ func serveOn(t *testing.T, store, hooks string) *site {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	s := &site{t: t, dir: dir, store: cmp.Or(store, "sqlite:"+dir+"/t.db")}
 	s.configure(hooks)
+	for _, do := range before {
+		do(dir)
+	}
 	d, err := daemon.New(t.Context(), daemon.Options{
 		Config: config.Options{Path: filepath.Join(dir, "hooks.yaml")}, Log: slog.New(slog.DiscardHandler), Version: "v1.2.3",
 	})
