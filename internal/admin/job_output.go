@@ -22,17 +22,8 @@ const (
 // jobOutput answers the exact output of the last attempt, or of ?attempt=n; of a running one,
 // what it has written so far.
 func (a *api) jobOutput(w http.ResponseWriter, r *http.Request, q url.Values) {
-	id, ok := known(w, r)
+	out, ok := a.output(w, r, q)
 	if !ok {
-		return
-	}
-	n, ok := attemptOf(w, q)
-	if !ok {
-		return
-	}
-	out, err := a.output(r.Context(), id, n)
-	if err != nil {
-		a.fail(w, r, err)
 		return
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -58,20 +49,11 @@ func attemptOf(w http.ResponseWriter, q url.Values) (n int, ok bool) {
 // jobLog answers the whole output of the last attempt, or of ?attempt=n, where the rule's
 // limits.log keeps it.
 func (a *api) jobLog(w http.ResponseWriter, r *http.Request, q url.Values) {
-	id, ok := known(w, r)
+	out, ok := a.output(w, r, q)
 	if !ok {
 		return
 	}
-	n, ok := attemptOf(w, q)
-	if !ok {
-		return
-	}
-	out, err := a.output(r.Context(), id, n)
-	if err != nil {
-		a.fail(w, r, err)
-		return
-	}
-	f, err := a.backend.Log(id, out.Attempt)
+	f, err := a.backend.Log(r.PathValue("id"), out.Attempt)
 	if err != nil {
 		a.fail(w, r, err)
 		return
@@ -81,13 +63,25 @@ func (a *api) jobLog(w http.ResponseWriter, r *http.Request, q url.Values) {
 	_, _ = io.Copy(w, f) // a client that went away needs no answer
 }
 
-// output picks the output of attempt n, 0 for the last.
-func (a *api) output(ctx context.Context, id string, n int) (Output, error) {
-	j, attempts, err := a.jobWithOutput(ctx, id)
-	if err != nil {
-		return Output{}, err
+// output picks the output that a request names, and answers one that names none.
+func (a *api) output(w http.ResponseWriter, r *http.Request, q url.Values) (out Output, ok bool) {
+	id, ok := known(w, r)
+	if !ok {
+		return Output{}, false
 	}
-	return PickOutput(&j, attempts, n)
+	n, ok := attemptOf(w, q)
+	if !ok {
+		return Output{}, false
+	}
+	j, attempts, err := a.jobWithOutput(r.Context(), id)
+	if err == nil {
+		out, err = PickOutput(&j, attempts, n)
+	}
+	if err != nil {
+		a.fail(w, r, err)
+		return Output{}, false
+	}
+	return out, true
 }
 
 // PickOutput returns the output of attempt n of j, or of the last when n is 0: nothing when the

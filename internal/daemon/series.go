@@ -48,53 +48,44 @@ func (d *Daemon) seedStopped(ctx context.Context, err error) {
 
 // seedDeliveries returns since when the book has every delivery.
 func (d *Daemon) seedDeliveries(ctx context.Context, since time.Time) (reached time.Time, err error) {
-	f := store.Filter{Since: since, Until: d.started, Limit: 500}
-	for range seedPages {
-		page, err := d.store.Deliveries(ctx, f)
-		if err != nil {
-			return time.Time{}, err
+	return seed(ctx, store.Filter{Since: since, Until: d.started}, d.store.Deliveries, func(one *job.Delivery) (string, time.Time) {
+		if one.Origin != job.OriginExpect {
+			d.metrics.book.Delivered(one.Hook, one.Outcome, -1, one.ReceivedAt)
 		}
-		for i := range page {
-			if page[i].Origin == job.OriginExpect {
-				continue
-			}
-			d.metrics.book.Delivered(page[i].Hook, page[i].Outcome, -1, page[i].ReceivedAt)
-		}
-		if len(page) < f.Limit {
-			return since, nil
-		}
-		last := &page[len(page)-1]
-		f.Cursor = last.ID
-		if !pause(ctx, seedBreath) {
-			return time.Time{}, ctx.Err()
-		}
-		reached = last.ReceivedAt
-	}
-	return reached, nil
+		return one.ID, one.ReceivedAt
+	})
 }
 
 // seedJobs returns since when the book has the end of every job.
 func (d *Daemon) seedJobs(ctx context.Context, since time.Time) (reached time.Time, err error) {
-	f := store.Filter{Since: since, Until: d.started, Limit: 500}
+	return seed(ctx, store.Filter{Since: since, Until: d.started}, d.store.Jobs, func(one *job.Job) (string, time.Time) {
+		if ended := one.FinishedAt; one.State.Terminal() && ended.Before(d.started) {
+			d.metrics.book.Ended(one.Hook, one.State, ended)
+		}
+		return one.ID, one.CreatedAt
+	})
+}
+
+// seed reads pages, newest first, until seedPages were read, and says since when all was. count takes
+// one of a page, and returns its id and time.
+func seed[T any](ctx context.Context, f store.Filter, read func(context.Context, store.Filter) ([]T, error), count func(*T) (id string, at time.Time)) (reached time.Time, err error) {
+	f.Limit = 500
 	for range seedPages {
-		page, err := d.store.Jobs(ctx, f)
+		page, err := read(ctx, f)
 		if err != nil {
 			return time.Time{}, err
 		}
+		var last time.Time
 		for i := range page {
-			if ended := page[i].FinishedAt; page[i].State.Terminal() && ended.Before(d.started) {
-				d.metrics.book.Ended(page[i].Hook, page[i].State, ended)
-			}
+			f.Cursor, last = count(&page[i])
 		}
 		if len(page) < f.Limit {
-			return since, nil
+			return f.Since, nil
 		}
-		last := &page[len(page)-1]
-		f.Cursor = last.ID
 		if !pause(ctx, seedBreath) {
 			return time.Time{}, ctx.Err()
 		}
-		reached = last.CreatedAt
+		reached = last
 	}
 	return reached, nil
 }
