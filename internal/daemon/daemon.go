@@ -144,20 +144,7 @@ func (d *Daemon) Run(ctx, quick context.Context) error {
 	defer endWork()
 
 	var background sync.WaitGroup
-	background.Go(func() { d.reloadLoop(ctx) })
-	background.Go(func() { d.watchFiles(ctx) })
-	background.Go(func() { d.watchSignals(ctx) })
-	background.Go(func() { launch.BuryOrphans(ctx, time.Second) })
-	background.Go(func() { d.watchdog(ctx) })
-	background.Go(func() { d.seedSeries(ctx) })
-	background.Go(func() { d.prune(ctx) })
-	background.Go(func() { d.writeRejects(ctx) })
-	background.Go(func() { d.runReplays(ctx) })
-	background.Go(func() { d.runCatchups(ctx) })
-	background.Go(func() { d.relay(ctx) })
-	background.Go(func() { d.watchStored(ctx) })
-	background.Go(func() { d.watchStore(ctx, cancel) })
-
+	d.startBackground(ctx, cancel, &background)
 	servers, err := d.serve(ctx, cancel, &background)
 	if err != nil {
 		cancel(err)
@@ -194,6 +181,23 @@ func (d *Daemon) Run(ctx, quick context.Context) error {
 	stopErr = errors.Join(broken, stopErr, d.close())
 	d.log.Info("stopped", "clean", stopErr == nil)
 	return stopErr
+}
+
+// startBackground starts what looks after the daemon from now until ctx ends, whoever can reach it.
+func (d *Daemon) startBackground(ctx context.Context, cancel context.CancelCauseFunc, background *sync.WaitGroup) {
+	background.Go(func() { d.reloadLoop(ctx) })
+	background.Go(func() { d.watchFiles(ctx) })
+	background.Go(func() { d.watchSignals(ctx) })
+	background.Go(func() { launch.BuryOrphans(ctx, time.Second) })
+	background.Go(func() { d.watchdog(ctx) })
+	background.Go(func() { d.seedSeries(ctx) })
+	background.Go(func() { d.prune(ctx) })
+	background.Go(func() { d.writeRejects(ctx) })
+	background.Go(func() { d.runReplays(ctx) })
+	background.Go(func() { d.runCatchups(ctx) })
+	background.Go(func() { d.relay(ctx) })
+	background.Go(func() { d.watchStored(ctx) })
+	background.Go(func() { d.watchStore(ctx, cancel) })
 }
 
 // serve starts the two HTTP servers. One that fails ends the daemon.

@@ -27,24 +27,9 @@ type Report struct {
 // waited waits again, in its order.
 func (p *Pool) Recover(ctx context.Context) (Report, error) {
 	var report Report
-	var cut, following []job.Job
-	waits, err := p.room(ctx)
+	waits, cut, following, err := p.live(ctx)
 	if err != nil {
 		return report, err
-	}
-	err = p.o.Store.Live(ctx, func(j job.Job) bool {
-		switch {
-		case j.State == job.Running && j.Ending == "":
-			cut = append(cut, j)
-		case j.State == job.Running:
-			following = append(following, j)
-		default:
-			waits = append(waits, j)
-		}
-		return true
-	})
-	if err != nil {
-		return report, fmt.Errorf("read live jobs: %w", err)
 	}
 	crashpoint.Reach(crashpoint.RecoveryRead)
 	report.Waiting = len(waits)
@@ -68,25 +53,57 @@ func (p *Pool) Recover(ctx context.Context) (Report, error) {
 		return report, err
 	}
 	waits = append(waits, following...) // what follows them goes on, in their places
-	for i := range cut {
-		again, err := p.cutOff(ctx, &cut[i])
-		crashpoint.Reach(crashpoint.RecoveryCutOff)
-		switch {
-		case err != nil:
-			return report, fmt.Errorf("record job %s as cut off: %w", cut[i].ID, err)
-		case again:
-			report.Requeued++
-			waits = append(waits, cut[i])
-		default:
-			report.Interrupted++
-		}
+	again, err := p.cutOffAll(ctx, cut, &report)
+	if err != nil {
+		return report, err
 	}
 	// In one go and in order: what is run again keeps its place in its lane.
-	if len(waits) > report.Waiting {
+	if waits = append(waits, again...); len(waits) > report.Waiting {
 		slices.SortFunc(waits, func(a, b job.Job) int { return cmp.Compare(a.Seq, b.Seq) })
 	}
 	p.Add(waits)
 	return report, nil
+}
+
+// live reads the jobs that have not ended: those that wait, those whose attempt was cut off, and those
+// whose attempt has ended and what follows it not.
+func (p *Pool) live(ctx context.Context) (waits, cut, following []job.Job, err error) {
+	if waits, err = p.room(ctx); err != nil {
+		return nil, nil, nil, err
+	}
+	err = p.o.Store.Live(ctx, func(j job.Job) bool {
+		switch {
+		case j.State == job.Running && j.Ending == "":
+			cut = append(cut, j)
+		case j.State == job.Running:
+			following = append(following, j)
+		default:
+			waits = append(waits, j)
+		}
+		return true
+	})
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("read live jobs: %w", err)
+	}
+	return waits, cut, following, nil
+}
+
+// cutOffAll records the attempts that were cut off, and returns the jobs that are run again.
+func (p *Pool) cutOffAll(ctx context.Context, cut []job.Job, report *Report) (again []job.Job, err error) {
+	for i := range cut {
+		rerun, err := p.cutOff(ctx, &cut[i])
+		crashpoint.Reach(crashpoint.RecoveryCutOff)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("record job %s as cut off: %w", cut[i].ID, err)
+		case rerun:
+			report.Requeued++
+			again = append(again, cut[i])
+		default:
+			report.Interrupted++
+		}
+	}
+	return again, nil
 }
 
 // room has room for all jobs that have not ended: there may be very many of them.
