@@ -74,6 +74,7 @@ func (l *leader) add(ctx context.Context, seqs []int64) error {
 		l.pool.Watch()
 		jobs, err := l.f.o.Store.JobsBySeq(ctx, part)
 		if err != nil {
+			l.pool.TakeUp(nil) // it watches no longer
 			return err
 		}
 		for i := range jobs {
