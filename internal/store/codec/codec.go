@@ -97,21 +97,35 @@ func Decode(encoding int, stored []byte, size int) ([]byte, error) {
 		}
 		return stored, nil
 	}
-	d, err := zstd.NewReader(bytes.NewReader(stored), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-		zstd.WithDecoderMaxWindow(8<<20))
-	if err != nil {
+	d := decoders.Get().(*zstd.Decoder)
+	defer func() {
+		_ = d.Reset(nil) // lets go of stored; nothing is left to fail
+		decoders.Put(d)
+	}()
+	if err := d.Reset(bytes.NewReader(stored)); err != nil {
 		return nil, fmt.Errorf("decompress: %w", err)
 	}
-	defer d.Close()
-	data, err := io.ReadAll(io.LimitReader(d, int64(size)+1))
-	if err != nil {
+	data := bytes.NewBuffer(make([]byte, 0, min(size, trustedSize)+bytes.MinRead))
+	if _, err := data.ReadFrom(io.LimitReader(d, int64(size)+1)); err != nil {
 		return nil, fmt.Errorf("decompress: %w", err)
 	}
-	if len(data) != size {
+	if data.Len() != size {
 		return nil, fmt.Errorf("stored data does not decompress to the %d bytes recorded", size)
 	}
-	return data, nil
+	return data.Bytes(), nil
 }
+
+// trustedSize is how much room is made for data before any of it is there.
+const trustedSize = 1 << 20
+
+// decoders keep their tables; none has a goroutine.
+var decoders = sync.Pool{New: func() any {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(8<<20))
+	if err != nil {
+		panic(err) // the options are constants
+	}
+	return d
+}}
 
 // EncodeLists stores names with their values: compact, and lossless for any bytes. Names are
 // sorted, so equal headers are stored equally. Nothing is nil.
