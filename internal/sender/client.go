@@ -270,7 +270,7 @@ func (c *client) refused(one call, r *http.Response, body []byte) error {
 		e.Message = "it was moved or renamed; write what it is called now"
 	}
 	err := fmt.Errorf("%s %w", c.kind.Title, e)
-	if after, limited := c.limit(r); limited {
+	if after, limited := c.limit(r, e.Message); limited {
 		return &retry{err: err, after: after, limited: true}
 	}
 	if r.StatusCode >= 500 && one.method == http.MethodGet {
@@ -283,24 +283,32 @@ func (c *client) refused(one call, r *http.Response, body []byte) error {
 	return err
 }
 
+// secondaryPause is what GitHub wants waited after one of its secondary limits that does not say how long
+// it lasts (docs.github.com/rest: Best practices for using the REST API).
+const secondaryPause = time.Minute
+
 // limit reports whether an answer is a rate limit's, and how long it lasts, -1 when nobody says.
-// GitHub answers 403 or 429, with Retry-After (the secondary limits) or x-ratelimit-reset
-// (docs.github.com/rest: Rate limits for the REST API); GitLab 429 with Retry-After and
+// GitHub answers 403 or 429, with Retry-After or x-ratelimit-reset, or for some secondary limits with
+// words alone (docs.github.com/rest: Rate limits for the REST API); GitLab 429 with Retry-After and
 // RateLimit-Reset (docs.gitlab.com: Rate limits); Stripe 429 (docs.stripe.com/rate-limits).
-func (c *client) limit(r *http.Response) (after time.Duration, limited bool) {
-	wait, said := retryAfter(r.Header, time.Now().Add(c.ahead))
+func (c *client) limit(r *http.Response, said string) (after time.Duration, limited bool) {
+	wait, known := retryAfter(r.Header, c.now())
 	spent := first(r.Header, "X-Ratelimit-Remaining", "Ratelimit-Remaining") == "0"
+	secondary := strings.Contains(strings.ToLower(said), "secondary rate limit")
 	switch {
 	case r.StatusCode == http.StatusTooManyRequests:
-	case r.StatusCode == http.StatusForbidden && (said || spent):
+	case r.StatusCode == http.StatusForbidden && (known || spent || secondary):
 	default:
 		return 0, false
 	}
-	if said {
+	if known {
 		return wait, true
 	}
 	if reset, err := strconv.ParseInt(first(r.Header, "X-Ratelimit-Reset", "Ratelimit-Reset"), 10, 64); err == nil && spent {
-		return max(0, time.Until(time.Unix(reset, 0).Add(-c.ahead))) + time.Second, true
+		return max(0, time.Unix(reset, 0).Sub(c.now())) + time.Second, true
+	}
+	if secondary {
+		return secondaryPause, true
 	}
 	return -1, true
 }
@@ -414,7 +422,7 @@ func (c *client) shown(s string) string {
 }
 
 func (c *client) masked(s string) string {
-	if c.sent != "" {
+	if c.sent != c.token { // an App's
 		s = strings.ReplaceAll(s, c.sent, "[redacted]")
 	}
 	return c.hide.Replace(s)
