@@ -3,6 +3,8 @@ package cli
 import (
 	"bytes"
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tenterhook/tenterhook/internal/sender/sendertest"
 )
 
 // transcript runs what a page shows: blocks of the language console, in which "$ " begins a command
@@ -23,6 +27,8 @@ type transcript struct {
 	ids     map[string]string // of the page → of the run
 	replace *strings.Replacer // what a page cannot name, such as your repository
 	daemon  *exec.Cmd
+	env     []string
+	before  func(command string) // what happens elsewhere meanwhile; nil: nothing
 }
 
 // TestTranscripts_ArePrintedAsShown runs the pages whose commands begin in a folder of their own.
@@ -31,6 +37,7 @@ func TestTranscripts_ArePrintedAsShown(t *testing.T) {
 	for page, prepare := range map[string]func(*transcript){
 		"docs/getting-started.md": (*transcript).repository,
 		"README.md":               (*transcript).checkout,
+		"docs/senders.md":         (*transcript).provider,
 	} {
 		t.Run(page, func(t *testing.T) {
 			t.Parallel()
@@ -65,6 +72,27 @@ echo '<h1>hello</h1>' > .origin/index.html
 git -C .origin add index.html
 git -C .origin -c user.name=you -c user.email=you@example.com commit --quiet -m 'First page'`))
 	tr.replace = strings.NewReplacer("https://github.com/you/site.git", "file://"+tr.dir+"/.origin")
+}
+
+// provider is GitHub as docs/senders.md walks through it: while the daemon is down for an hour it sends three pushes.
+func (tr *transcript) provider() {
+	server := sendertest.GitHub()
+	tr.t.Cleanup(server.Close)
+	tr.replace = strings.NewReplacer("api: {token:", "api: {url: '"+server.URL+"', token:")
+	tr.env = []string{"GITHUB_TOKEN=" + sendertest.Token, "GITHUB_WEBHOOK_SECRET=0123456789abcdef0123456789abcdef"}
+	tr.before = func(command string) {
+		if tr.daemon == nil || !strings.HasSuffix(command, "tenterhook serve") {
+			return
+		}
+		tr.stop()
+		db, err := sql.Open("sqlite", filepath.Join(tr.dir, "tenterhook.db"))
+		tr.must("", err)
+		_, err = db.Exec("UPDATE listened SET since = since - 3600000000, until = until - 3600000000")
+		tr.must("", errors.Join(err, db.Close()))
+		for n := range 3 {
+			server.Send(sendertest.Sent{Hook: server.Hooks()[0].ID, GUID: fmt.Sprintf("0b989ba4-242f-11e5-81e1-c7b6966d251%d", n), Event: "push", At: time.Now().Add(-time.Duration(30-n) * time.Minute), Body: []byte(`{"ref":"refs/heads/main"}`)})
+		}
+	}
 }
 
 func (tr *transcript) copyFile(from, to string, mode os.FileMode) {
@@ -125,6 +153,9 @@ func (tr *transcript) command(command, want string) {
 	tr.t.Helper()
 	for shown, real := range tr.ids {
 		command = strings.ReplaceAll(command, shown, real)
+	}
+	if tr.before != nil {
+		tr.before(command)
 	}
 	if strings.HasSuffix(command, "tenterhook serve") {
 		tr.serve(command, want)
@@ -196,10 +227,10 @@ func (tr *transcript) shell(command string) (string, error) {
 func (tr *transcript) prepare(ctx context.Context, command string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "sh", "-c", command)
 	cmd.Dir = tr.dir
-	cmd.Env = []string{
+	cmd.Env = append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + tr.dir, "TZ=UTC", "COLUMNS=100", "NO_COLOR=1",
 		"TENTERHOOK_SERVER__LISTEN=unix:hooks.sock", "TENTERHOOK_ADMIN__LISTEN=unix:admin.sock",
-	}
+	}, tr.env...)
 	return cmd
 }
 
@@ -208,11 +239,14 @@ var volatile = regexp.MustCompile(strings.Join([]string{
 	`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`, // 0: ids
 	`\b[0-9a-f]{12}\b`,                       // digests
 	`\b[0-9a-f]{7,8}\b`,                      // ends of ids, and of commits
+	`\d{4}-\d\d-\d\d`,                        // days
 	`\d\d:\d\d:\d\d(?:\.\d+)?`,               // times
 	`(?:https?://[\w.:-]+|127\.0\.0\.1:\d+)`, // addresses
 	`\d+(?:\.\d+)?\s?(?:ms|µs|s)\b`,          // durations
 	`store=\S+`, `workers=\d+`,
 }, "|"))
+
+var day = regexp.MustCompile(`^\d{4}-\d\d-\d\d$`)
 
 // compare says how output differs from what is shown; "" for not at all.
 func (tr *transcript) compare(want, got string) string {
@@ -260,7 +294,7 @@ func (tr *transcript) pattern(shown string) (*regexp.Regexp, []string) {
 	for _, m := range volatile.FindAllStringIndex(shown, -1) {
 		literal(shown[at:m[0]])
 		token := shown[m[0]:m[1]]
-		if regexp.MustCompile(`^[0-9a-f-]{7,}$`).MatchString(token) {
+		if regexp.MustCompile(`^[0-9a-f-]{7,}$`).MatchString(token) && !day.MatchString(token) {
 			b.WriteString(`([0-9a-f-]{7,})`)
 			ids = append(ids, token)
 		} else {
