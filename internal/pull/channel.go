@@ -107,6 +107,9 @@ func (c *Channel) listen(ctx context.Context, client *http.Client, take Take) er
 	}
 	body := newLively(response.Body, c.o.Silence, cancel)
 	defer body.Close() //nolint:errcheck // it was read
+	if response.StatusCode == http.StatusNotFound && c.o.Gosmee { // as its SECURITY.md says of a protected channel
+		return errors.New("the server answered 404: it has no such channel, or it is an encrypted one for whose keys it asks, which is not supported")
+	}
 	if response.StatusCode != http.StatusOK || !strings.HasPrefix(response.Header.Get("Content-Type"), "text/event-stream") {
 		return fmt.Errorf("the server answered %d with %q, which is no stream of events", response.StatusCode, response.Header.Get("Content-Type"))
 	}
@@ -233,6 +236,9 @@ func decode(data []byte) (*Delivered, error) {
 	}
 	if _, ok := fields["message"]; ok && len(fields) == 1 {
 		return nil, nil //nolint:nilnil // connected, ready
+	}
+	if string(fields["encrypted"]) == "true" {
+		return nil, errors.New("it is encrypted for a key of gosmee's client, which is not supported")
 	}
 	d := &Delivered{Method: http.MethodPost, Header: http.Header{}}
 	for name, raw := range fields {

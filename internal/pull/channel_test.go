@@ -171,7 +171,7 @@ func TestChannel_HostileServer(t *testing.T) {
 	over := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
-		for _, data := range []string{"[]", "null", "{", `{"body":{}}`, `{"x-a":"b"}`, `{"x-a":"b","bodyB":"%"}`, `{"x-a\r\nEvil":"b","body":1}`, `{"message":"ready"}`} {
+		for _, data := range []string{"[]", "null", "{", `{"body":{}}`, `{"x-a":"b"}`, `{"x-a":"b","bodyB":"%"}`, `{"x-a\r\nEvil":"b","body":1}`, `{"message":"ready"}`, `{"encrypted":true,"version":1,"epk":"a","nonce":"b","ciphertext":"c"}`} {
 			fmt.Fprintf(w, "data: %s\n\n", data)
 		}
 		fmt.Fprintf(w, "data: {\"x-a\":\"b\",\"body\":\"%s\"}\n\n", strings.Repeat("x", 5<<20))
@@ -193,9 +193,18 @@ func TestChannel_HostileServer(t *testing.T) {
 	if got := k.bodies(); got[0] != `{"ok":1}` {
 		t.Errorf("taken %q", got)
 	}
-	if s := c.State(); s.Refused != 9 {
+	if s := c.State(); s.Refused != 10 {
 		t.Errorf("state %+v", s)
 	}
+}
+
+// TestChannel_SaysThatAnEncryptedOneIsNotSupported: a gosmee server hides it from who has no key.
+func TestChannel_SaysThatAnEncryptedOneIsNotSupported(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	c, _ := run(t, pull.ChannelOptions{URL: server.URL + "/x", Gosmee: true}, &taken{})
+	until(t, "a problem", func() bool { return strings.Contains(c.State().Problem, "an encrypted one") })
 }
 
 // TestChannel_ErrorsDoNotTellTheAddress: who knows it may listen and send.
