@@ -106,7 +106,7 @@ func (c *Channel) listen(ctx context.Context, client *http.Client, take Take) er
 		return err
 	}
 	body := newLively(response.Body, c.o.Silence, cancel)
-	defer body.Close() //nolint:errcheck // it was read
+	defer body.Close()                                            //nolint:errcheck // it was read
 	if response.StatusCode == http.StatusNotFound && c.o.Gosmee { // as its SECURITY.md says of a protected channel
 		return errors.New("the server answered 404: it has no such channel, or it is an encrypted one for whose keys it asks, which is not supported")
 	}
