@@ -58,7 +58,7 @@ func TestStorageFault_NothingIsAcknowledgedFalsely(t *testing.T) {
 }
 
 // fewFaults are the calls that fail in the short form, counted for each thread.
-var fewFaults = []int{3, 8, 25}
+var fewFaults = []int{3, 10, 25, 90}
 
 // fault runs the daemon under a fault until it ends, or was refused or acknowledged enough.
 func (w *walk) fault(calls, how string) (injected, refused int) {

@@ -55,13 +55,9 @@ func useSafeLocks() {
 // openConnection opens the writing connection; it does not look at the tables yet.
 func openConnection(ctx context.Context, path string, busy time.Duration) (*connection, error) {
 	useSafeLocks()
-	if err := registerBundle(); err != nil {
-		return nil, err
-	}
 	busy = min(busy, 5*time.Second)
 	db, err := sql.Open("sqlite", dsn(path, url.Values{
 		"_busy_timeout": {strconv.FormatInt(busy.Milliseconds(), 10)}, "_synchronous": {"FULL"}, "_foreign_keys": {"1"},
-		"vfs":           {bundleVFS},
 		"_journal_mode": {"WAL"}, // the driver sets it after the page size, which it would fix
 	}, fmt.Sprintf("page_size(%d)", pageSize), "trusted_schema(0)",
 		// A page of 8 kB and what SQLite notes of it take 21 kB of its allocator: three fit into 64 kB.
