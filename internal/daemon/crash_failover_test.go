@@ -24,7 +24,7 @@ func TestFleet_K7_AFailoverLosesNothingAndEveryNodeGoesOn(t *testing.T) {
 	must(t, err)
 	defer func() { _ = s.Close() }()
 	w := &flowWalk{t: t}
-	enough := w.sendToAll(s, nodes, 100)
+	enough := w.sendToAll(s, nodes, 100, mostBehind(600))
 	defer enough() // also when what is waited for does not come
 	within(t, time.Minute, "jobs to run", func() bool { return strings.Count(read(t, ledger), "begin ") > 100+rand.IntN(100) })
 	server.Crash(t)

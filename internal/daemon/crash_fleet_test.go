@@ -21,8 +21,8 @@ import (
 	"github.com/tenterhook/tenterhook/internal/store/postgres/postgrestest"
 )
 
-// mostBehind is how many jobs may not have ended when more are sent.
-const mostBehind = 3000
+// mostBehind is how many jobs may not have ended when more are sent, of as many as are to be sent in all.
+func mostBehind(jobs int) int { return min(jobs/2, 3000) }
 
 // fleetLease is short, so that faults three leases long fit into a test.
 const fleetLease = 2 * time.Second
@@ -113,7 +113,7 @@ func TestFleet_EveryControlHoldsWhenNodesAreKilledAndFrozen(t *testing.T) {
 	s, err := postgres.OpenReader(t.Context(), url)
 	must(t, err)
 	defer func() { _ = s.Close() }()
-	enough := w.sendToAll(s, nodes, keys)
+	enough := w.sendToAll(s, nodes, keys, mostBehind(jobs))
 	tell := every(10 * time.Second)
 	atLeast := count("TENTERHOOK_FLEET_FAULTS", 4)
 	for ; faults == 0 || !timeIsOver() && (faults < atLeast || w.accepted.Load() < int64(jobs)); faults++ {
@@ -138,7 +138,7 @@ func TestFleet_EveryControlHoldsWhenNodesAreKilledAndFrozen(t *testing.T) {
 }
 
 // sendToAll sends to all nodes, from six senders, until the function that it returns is called.
-func (w *flowWalk) sendToAll(s *postgres.Reader, nodes []*fleetNode, keys int) (enough func()) {
+func (w *flowWalk) sendToAll(s *postgres.Reader, nodes []*fleetNode, keys, mostBehind int) (enough func()) {
 	var senders sync.WaitGroup
 	var ended, behind atomic.Bool
 	for i := range 6 {
