@@ -12,6 +12,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -107,6 +108,7 @@ func (a *App) token(ctx context.Context, c *client) (value string, kept bool, er
 	if made.Token == "" {
 		return "", false, fmt.Errorf("the answer of %s is %w: it has no token", c.kind.Title, ErrUnusable)
 	}
+	maps.DeleteFunc(a.tokens, func(_ string, t appToken) bool { return t.until.Before(c.now()) }) // of repositories nobody asks for any more
 	a.tokens[c.target] = appToken{made.Token, made.ExpiresAt}
 	return made.Token, false, nil
 }
