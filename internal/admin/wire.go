@@ -74,6 +74,17 @@ type DeliveryDetail struct {
 	Withheld []string            `json:"withheld"` // headers that carried a signature or secret: not kept
 	Params   map[string]string   `json:"params"`
 	Rules    []RuleVerdict       `json:"rules"`
+	Held     *Held               `json:"held"` // how it is with one that is held for others; null for any other
+}
+
+// Held is how it is with a delivery that is held for others to take.
+type Held struct {
+	State     job.HeldState `json:"state"`      // waiting, acknowledged, refused
+	Taker     string        `json:"taker"`      // who was given it last; "" for nobody yet
+	Tries     int           `json:"tries"`      // how often it was handed out
+	UntilAt   Time          `json:"until_at"`   // until when nobody else is given it; null when nobody has it
+	ChangedAt Time          `json:"changed_at"` // when any of this last changed
+	Reason    string        `json:"reason"`     // why it was refused
 }
 
 // RuleVerdict is what one rule said of a delivery when it arrived, and the values that decided,
@@ -361,10 +372,14 @@ func NewDeliveryDetail(d *job.Delivery) DeliveryDetail {
 	if header == nil {
 		header = http.Header{}
 	}
-	return DeliveryDetail{
+	detail := DeliveryDetail{
 		Delivery: NewDelivery(d), Query: d.Query, Headers: header,
 		Withheld: d.Withheld, Params: d.Params, Rules: newRuleVerdicts(d.Verdicts),
 	}
+	if h := d.Held; h != nil {
+		detail.Held = &Held{State: h.State, Taker: h.Taker, Tries: h.Tries, UntilAt: Time{h.Until}, ChangedAt: Time{h.At}, Reason: h.Reason}
+	}
+	return detail
 }
 
 func newRuleVerdicts(verdicts []job.RuleVerdict) []RuleVerdict {

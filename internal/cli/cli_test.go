@@ -65,6 +65,10 @@ func (k *kept) ReadDeliveries(ctx context.Context, f store.Filter, _ int) ([]job
 	return k.Deliveries(ctx, f)
 }
 
+func (k *kept) Holding(context.Context, string) (job.Held, error) {
+	return job.Held{}, store.ErrNotFound
+}
+
 func (k *kept) CountDeliveries(context.Context, store.Filter) (int, error) {
 	return len(k.deliveries), nil
 }

@@ -191,6 +191,7 @@ func showDelivery(e *env, d *admin.DeliveryDetail, body []byte, jobs []admin.Job
 		[2]string{"from", printable(d.IP)},
 		[2]string{"secret", secret},
 		[2]string{"config", printable(d.Config)},
+		[2]string{"held", heldState(e.now(), d.Held)},
 	)
 	e.headers(d)
 	e.decision(d.Rules)

@@ -118,7 +118,7 @@ func parseRate(text string) (float64, error) {
 
 // replayEach replays deliveries that are named.
 func (c *deliveriesReplayCmd) replayEach(e *env, client *admin.Client, which admin.ReplayOf) error {
-	made, without := []admin.Job{}, 0
+	made, without, held := []admin.Job{}, 0, 0
 	for _, word := range c.IDs {
 		id, err := deliveryID(e.ctx, client, word)
 		if err != nil {
@@ -129,7 +129,11 @@ func (c *deliveriesReplayCmd) replayEach(e *env, client *admin.Client, which adm
 			return fmt.Errorf("delivery %s: %w", printable(id), err)
 		}
 		if made = append(made, jobs...); len(jobs) == 0 {
-			without++
+			if d, err := client.Delivery(e.ctx, id); err == nil && d.Held != nil {
+				held++
+			} else {
+				without++
+			}
 		}
 		for _, j := range jobs {
 			if !c.JSON {
@@ -139,6 +143,12 @@ func (c *deliveriesReplayCmd) replayEach(e *env, client *admin.Client, which adm
 	}
 	if c.JSON {
 		return writeJSON(e.stdout, made)
+	}
+	if held > 0 {
+		e.say("%s handed out once more, to whoever takes from here", count(held, "held delivery", "held deliveries"))
+	}
+	if held == len(c.IDs) {
+		return nil
 	}
 	e.say("%s of %s, %d without a new one", count(len(made), "new job", "new jobs"), count(len(c.IDs), "delivery", "deliveries"), without)
 	return nil

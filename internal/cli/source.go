@@ -33,6 +33,7 @@ type reader interface {
 	admin.Reader
 	ReadDeliveries(ctx context.Context, f store.Filter, maxBytes int) ([]job.Delivery, error)
 	CountDeliveries(ctx context.Context, f store.Filter) (int, error)
+	Holding(ctx context.Context, delivery string) (job.Held, error)
 	io.Closer
 }
 
@@ -65,6 +66,9 @@ func (s stored) Delivery(ctx context.Context, id string) (admin.DeliveryDetail, 
 	d, err := s.reader.Delivery(ctx, id)
 	if err != nil {
 		return admin.DeliveryDetail{}, err
+	}
+	if held, err := s.reader.Holding(ctx, id); err == nil {
+		d.Held = &held
 	}
 	return admin.NewDeliveryDetail(&d), nil
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tenterhook/tenterhook/internal/admin"
+	"github.com/tenterhook/tenterhook/internal/job"
 )
 
 // listed is a fact of several lines: only the first has its name.
@@ -96,6 +97,23 @@ func held(e *env, all []admin.HeldStatus) (lines []string) {
 		lines = append(lines, strings.Join(parts, ", "))
 	}
 	return lines
+}
+
+// heldState is how it is with a delivery that is held, "" for any other.
+func heldState(now time.Time, h *admin.Held) string {
+	switch {
+	case h == nil:
+		return ""
+	case h.State == job.HeldAcknowledged:
+		return fmt.Sprintf("taken by %s, %s ago", printable(h.Taker), age(now, h.ChangedAt.Time))
+	case h.State == job.HeldRefused:
+		return fmt.Sprintf("refused by %s, %s ago: %s", printable(h.Taker), age(now, h.ChangedAt.Time), printable(h.Reason))
+	case h.UntilAt.After(now):
+		return fmt.Sprintf("%s has it, and has not said that it is on its disk", printable(h.Taker))
+	case h.Tries > 0:
+		return fmt.Sprintf("waits for a taker, and was handed out %s", count(h.Tries, "time", "times"))
+	}
+	return "waits for a taker"
 }
 
 func taker(now time.Time, t *admin.TakerStatus) string {

@@ -23,7 +23,16 @@ import (
 type backend struct{ d *Daemon }
 
 func (b backend) Delivery(ctx context.Context, id string) (job.Delivery, error) {
-	return b.d.store.Delivery(ctx, id)
+	d, err := b.d.store.Delivery(ctx, id)
+	if err != nil {
+		return d, err
+	}
+	held, err := b.d.store.Holding(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return d, nil
+	}
+	d.Held = &held
+	return d, err
 }
 
 func (b backend) Deliveries(ctx context.Context, f store.Filter) ([]job.Delivery, error) {
