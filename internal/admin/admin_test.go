@@ -28,7 +28,8 @@ func TestMain(m *testing.M) {
 	if url := os.Getenv("TEST_GET_AS_OTHER_USER"); url != "" {
 		os.Exit(getAsOtherUser(url))
 	}
-	goleak.VerifyTestMain(m)
+	// The server waits half a second before it closes a connection whose body it has not read.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
 }
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 123456789, time.UTC)

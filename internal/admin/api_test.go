@@ -35,7 +35,7 @@ func TestAPI_AnswersInTheWordsOfTheInterface(t *testing.T) {
 	for path, want := range map[string]string{
 		"deliveries": "[" + ping + "," + push + "}]",
 		"deliveries/" + id(1): push + `,"query":"a=b","headers":{"Content-Type":["text/html"]},"withheld":["X-Hub-Signature-256"],"params":{},` +
-			`"rules":[{"rule":"deploy","verdict":"match","error":"","match":"","values":[],"cut":false},{"rule":"announce","verdict":"error","error":"nil","match":"","values":[],"cut":false}]}`,
+			`"rules":[{"rule":"deploy","verdict":"match","error":"","match":"","values":[],"cut":false},{"rule":"announce","verdict":"error","error":"nil","match":"","values":[],"cut":false}],"held":null}`,
 		"jobs": "[" + running + "}," + failed + "}]",
 		"jobs/" + id(11): failed + `,"attempts":[` +
 			`{"n":1,"started_at":"2026-01-02T12:00:00.123Z","finished_at":"2026-01-02T12:00:01.123Z","exit_code":null,"signal":"killed","status":0,"error":"","output":"first\n"},` +

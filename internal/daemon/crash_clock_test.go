@@ -50,7 +50,11 @@ func skewed(t *testing.T) string {
 	}})
 	must(t, err)
 	write(t, filepath.Join(dir, "overlay.json"), string(overlay))
-	archive := run("go", "list", "-export", "-overlay", filepath.Join(dir, "overlay.json"), "-f", "{{.Export}}", "time")
+	list := []string{"list", "-export", "-overlay", filepath.Join(dir, "overlay.json"), "-f", "{{.Export}}"}
+	if !strings.Contains(run("go", "env", "GOFLAGS"), "-trimpath") { // by which the file would be called as the one it replaces
+		list = append(list, "-gcflags=time=-trimpath="+filepath.Join(dir, "time.go")+"=>$GOROOT/src/time/time.go")
+	}
+	archive := run("go", append(list, "time")...)
 	write(t, filepath.Join(dir, "linked"), `#!/bin/sh
 tool=$1
 case $tool in */link)

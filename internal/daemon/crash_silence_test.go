@@ -51,7 +51,7 @@ func TestFleet_ASilenceIsToldOnceWhoeverDies(t *testing.T) {
 	a.process().kill()
 	within(t, time.Minute, "its end", func() bool { return slices.Equal(told(), []string{"missing", "back"}) })
 	a.start()
-	within(t, 20*time.Second, "both to know", func() bool {
+	within(t, time.Minute, "both to know", func() bool {
 		for _, n := range []*fleetNode{a, b} {
 			s, err := admin.NewClient("unix:"+n.dir+"/admin.sock", "").Status(t.Context())
 			if err != nil || len(s.Expected) != 1 || !s.Expected[0].MissingSince.IsZero() {

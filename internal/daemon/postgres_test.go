@@ -163,7 +163,7 @@ func TestMigrate_TakesAStoreToADatabase(t *testing.T) {
 	migrate := exec.Command(build(t), "migrate", "--from", "sqlite:"+filepath.Join(r.dir, "t.db"), "--to", "$TO", "--json")
 	migrate.Env = append(os.Environ(), "TO="+url)
 	out, err := migrate.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), `"checked": 4`) {
+	if err != nil || !strings.Contains(string(out), `"checked": 5`) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	moved := startIn(t, onPostgres(t, url, siteHook))
