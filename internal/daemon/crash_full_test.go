@@ -2,9 +2,9 @@ package daemon_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 
@@ -36,7 +36,11 @@ func TestDiskFull_B1_IsOverWhenThereIsSpaceAgain(t *testing.T) {
 		free := w.fill()                                        // while their jobs run
 		eventually(t, "a delivery to be refused", func() bool { // what the log of the store has room for is still taken
 			n := w.serial.Add(1)
-			a, err := w.post(p.url, n, fmt.Sprintf(`{"n":%d,"pause":0,"much":%q}`, n, strings.Repeat("x", 50_000)))
+			much := make([]byte, 25_000)
+			for i := range much {
+				much[i] = byte(rand.Int()) // which nothing makes smaller
+			}
+			a, err := w.post(p.url, n, fmt.Sprintf(`{"n":%d,"pause":0,"much":"%x"}`, n, much))
 			if err != nil && (a.status != 503 || a.header.Get("Retry-After") == "" || a.json.Error != "cannot_store") {
 				t.Fatalf("on a full disk a delivery is answered %d %s %v", a.status, a.body, a.header)
 			}
