@@ -61,9 +61,7 @@ const (
 // runCatchups catches the hooks up that say so: at the start, and then every so often.
 func (d *Daemon) runCatchups(ctx context.Context) {
 	d.catchups.next = map[string]round{}
-	look := func() { d.catchupDue(ctx) }
-	look()
-	every(ctx, catchupLook, nil, look)
+	atOnceAndEvery(ctx, catchupLook, nil, func() { d.catchupDue(ctx) })
 }
 
 // catchupDue catches the hooks up whose turn it is.

@@ -21,9 +21,7 @@ import (
 // is, down to its lines and its symbols.
 func skewed(t *testing.T) string {
 	t.Helper()
-	if os.Getenv("TENTERHOOK_TEST_BUILT") == "skip" {
-		t.Skip("the built program is not tried in this run")
-	}
+	needsBuilt(t)
 	dir := t.TempDir()
 	run := func(name string, args ...string) string {
 		t.Helper()

@@ -80,12 +80,17 @@ func buildCrashing(t testing.TB) string {
 
 func unlessSkipped(t testing.TB, program func() (string, error)) string {
 	t.Helper()
-	if os.Getenv("TENTERHOOK_TEST_BUILT") == "skip" {
-		t.Skip("the built program is not tried in this run")
-	}
+	needsBuilt(t)
 	path, err := program()
 	must(t, err)
 	return path
+}
+
+func needsBuilt(t testing.TB) {
+	t.Helper()
+	if os.Getenv("TENTERHOOK_TEST_BUILT") == "skip" {
+		t.Skip("needs the built program, which TENTERHOOK_TEST_BUILT=skip leaves out")
+	}
 }
 
 // process is a daemon in a process of its own, which can be killed.

@@ -20,3 +20,9 @@ func every(ctx context.Context, interval time.Duration, wake <-chan struct{}, f 
 		f()
 	}
 }
+
+// atOnceAndEvery is every that begins with a call.
+func atOnceAndEvery(ctx context.Context, interval time.Duration, wake <-chan struct{}, f func()) {
+	f()
+	every(ctx, interval, wake, f)
+}

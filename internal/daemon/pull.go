@@ -75,9 +75,7 @@ func (p *pulls) changed() {
 
 // run runs what the configuration says until ctx ends, and waits for what it started.
 func (p *pulls) run(ctx context.Context) {
-	look := func() { p.reconcile(ctx) }
-	look()
-	every(ctx, pullLook, p.wake, look)
+	atOnceAndEvery(ctx, pullLook, p.wake, func() { p.reconcile(ctx) })
 	p.stopAll(func(string, *puller) bool { return true })
 }
 

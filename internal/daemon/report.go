@@ -35,12 +35,10 @@ const (
 // that nothing of it is lost, and no job waits for it. Each look takes what a job is then: of one that
 // has ended no sender hears any more that it waits.
 func (d *Daemon) runReports(ctx context.Context) {
-	look := func() {
+	atOnceAndEvery(ctx, reportLook, nil, func() {
 		for d.reporting() && d.pool.Leads() && ctx.Err() == nil && d.reportDue(ctx) {
 		}
-	}
-	look()
-	every(ctx, reportLook, nil, look)
+	})
 }
 
 // reporting says whether any rule reports.

@@ -109,9 +109,7 @@ func (w *silence) came(hook string, at time.Time) {
 
 // watch looks for what is overdue until ctx ends.
 func (w *silence) watch(ctx context.Context) {
-	look := func() { w.check(ctx, w.now().Round(0).Truncate(time.Microsecond)) }
-	look()
-	every(ctx, silenceEvery, w.wake, look)
+	atOnceAndEvery(ctx, silenceEvery, w.wake, func() { w.check(ctx, w.now().Round(0).Truncate(time.Microsecond)) })
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), heartbeatTime)
 	defer cancel()
 	w.writeDown(last)
