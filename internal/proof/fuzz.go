@@ -4,88 +4,156 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
+	"runtime"
+	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
 
-// runFuzz fuzzes every target of a package, for an hour together or as long as share says. An
-// input that crashes one is kept by go test in the package's testdata, where it is a test from
-// then on.
+// fuzzing is one target: a function of a package, and the binary that has it.
+type fuzzing struct {
+	pkg, name string
+	binary    string // of the package's tests, counting what is reached
+	corpus    string // where inputs that reached something new are kept, also for the next run
+}
+
+// runFuzz fuzzes every target of a part's packages, for an hour together or as long as share says.
+// The time is the processor's: a target that others crowd out takes longer and does as much. As many
+// targets run at once as there are processors. An input that breaks one is kept by go test in the
+// package's testdata, where it is a test from then on.
 func (p part) runFuzz(ctx context.Context, share time.Duration) results {
-	seen := results{}
-	out, err := exec.CommandContext(ctx, "go", "test", "./"+p.fuzz, "-list", "^Fuzz").CombinedOutput()
-	if err != nil {
-		why := strings.Join(strings.Fields(string(out)), " ")
-		seen[p.fuzz+" Fuzz"] = &result{Outcome: failed, Said: []string{fmt.Sprintf("its targets cannot be listed: %v: %.300s", err, why)}}
-		return seen
-	}
-	var targets []string
-	for line := range strings.Lines(string(out)) {
-		if strings.HasPrefix(line, "Fuzz") {
-			targets = append(targets, strings.TrimSpace(line))
-		}
-	}
 	if share == 0 {
 		share = fuzzHour
+	} else {
+		share *= time.Duration(runtime.NumCPU()) // a budget is a clock's
 	}
+	dir, err := os.MkdirTemp("", "proof-fuzz-")
+	if err != nil {
+		return results{p.name: {Outcome: failed, Said: []string{err.Error()}}}
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	targets, seen := p.targets(ctx, dir)
+	if len(targets) == 0 {
+		return seen
+	}
+	each := max(share/time.Duration(len(targets)), time.Second)
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	free := make(chan struct{}, runtime.NumCPU())
 	for _, target := range targets {
-		if ctx.Err() == nil {
-			each := max(share/time.Duration(len(targets)), time.Second)
-			say("%-12s %s for %v", p.name, target, each.Round(time.Second))
-			seen[p.fuzz+" "+target] = fuzzOne(ctx, p.fuzz, target, each)
+		free <- struct{}{}
+		if ctx.Err() != nil {
+			break
+		}
+		all.Go(func() {
+			defer func() { <-free }()
+			say("%-12s %s for %v", p.name, target.name, each.Round(time.Second))
+			one := target.run(ctx, each)
+			mu.Lock()
+			defer mu.Unlock()
+			seen[target.pkg+" "+target.name] = one
+		})
+	}
+	all.Wait()
+	return seen
+}
+
+// targets builds the tests of every package and lists what can be fuzzed. What cannot be built has failed.
+func (p part) targets(ctx context.Context, dir string) (targets []fuzzing, seen results) {
+	seen = results{}
+	for _, pkg := range p.fuzz {
+		binary := filepath.Join(dir, strings.ReplaceAll(pkg, "/", "-"))
+		out, err := exec.CommandContext(ctx, "go", "test", "-c", "-fuzz", ".", "-o", binary, "./"+pkg).CombinedOutput()
+		if err == nil {
+			out, err = exec.CommandContext(ctx, binary, "-test.list", "^Fuzz").CombinedOutput()
+		}
+		if err != nil {
+			why := strings.Join(strings.Fields(string(out)), " ")
+			seen[pkg+" Fuzz"] = &result{Outcome: failed, Said: []string{fmt.Sprintf("its targets cannot be listed: %v: %.300s", err, why)}}
+			continue
+		}
+		for line := range strings.Lines(string(out)) {
+			if strings.HasPrefix(line, "Fuzz") {
+				targets = append(targets, fuzzing{pkg: pkg, name: strings.TrimSpace(line), binary: binary, corpus: corpus(pkg)})
+			}
 		}
 	}
-	return seen
+	return targets, seen
+}
+
+// corpus is where go test -fuzz keeps what it finds of a package.
+func corpus(pkg string) string {
+	cache, err := exec.Command("go", "env", "GOCACHE").Output()
+	if err != nil {
+		return filepath.Join(os.TempDir(), "proof-corpus", pkg)
+	}
+	return filepath.Join(strings.TrimSpace(string(cache)), "fuzz", "github.com/tenterhook/tenterhook", pkg)
+}
+
+// run fuzzes a target until it had d of processor time.
+func (f fuzzing) run(ctx context.Context, d time.Duration) *result {
+	began := time.Now()
+	one := &result{Outcome: passed}
+	execs, spent, rounds := 0, time.Duration(0), 0
+	for spent < d-time.Second && one.Outcome == passed && ctx.Err() == nil {
+		n, took, said := f.round(ctx, max(d-spent, 3*time.Second))
+		execs, spent = execs+n, spent+took
+		if rounds++; said != "" && ctx.Err() == nil {
+			one.Outcome, one.Said = failed, []string{said}
+			say("FAILED %s after %d executions: %s", f.name, execs, said)
+		}
+	}
+	one.Seconds = time.Since(began).Seconds()
+	switch {
+	case one.Outcome == failed:
+	case ctx.Err() != nil:
+		one.Outcome, one.Said = skipped, []string{fmt.Sprintf("interrupted after %d executions", execs)}
+	default:
+		one.Said = []string{fmt.Sprintf("none of %d executions of %s in %v of processor time broke a rule", execs, f.name, spent.Round(time.Second))}
+	}
+	return one
 }
 
 // executed is how far go test -fuzz says it is.
 var executed = regexp.MustCompile(`elapsed: [^,]+, execs: (\d+)`)
 
-// buildTime is how long a fuzz target may take to build: it is compiled anew with all it needs, to
-// count what is reached.
-const buildTime = 5 * time.Minute
-
-func fuzzOne(ctx context.Context, pkg, target string, d time.Duration) *result {
-	ctx, cancel := context.WithTimeout(ctx, d+buildTime)
-	defer cancel()
-	began := time.Now()
-	cmd := exec.CommandContext(ctx, "go", "test", "./"+pkg, "-run", "^$", "-fuzz", "^"+target+"$", "-fuzztime", d.Round(time.Second).String())
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // what it started is ended with it
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	one := &result{Outcome: failed}
+// round fuzzes for d of the clock, by one worker, and returns how often, in how much processor time, and
+// what broke.
+func (f fuzzing) round(ctx context.Context, d time.Duration) (execs int, spent time.Duration, broke string) {
+	cmd := exec.CommandContext(ctx, f.binary, "-test.run", "^$", "-test.fuzz", "^"+f.name+"$", "-test.parallel", "1",
+		"-test.fuzztime", d.Round(time.Second).String(), "-test.fuzzcachedir", f.corpus, "-test.fuzzminimizetime", "5s", "-test.timeout", "0")
+	cmd.Dir = f.pkg // its testdata is there
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) } // its worker with it
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		cmd.Stderr = cmd.Stdout
 		err = cmd.Start()
 	}
 	if err != nil {
-		one.Said = []string{err.Error()}
-		return one
+		return 0, 0, err.Error()
 	}
-	execs, last := "0", []string{}
+	last := []string{}
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		if m := executed.FindStringSubmatch(lines.Text()); m != nil {
-			execs = m[1]
-			continue
-		}
-		if last = append(last, strings.TrimSpace(lines.Text())); len(last) > 6 {
+			execs, _ = strconv.Atoi(m[1]) // digits
+		} else if last = append(last, strings.TrimSpace(lines.Text())); len(last) > 6 {
 			last = last[1:]
 		}
 	}
-	err = cmd.Wait()
-	one.Seconds = time.Since(began).Seconds()
-	if ctx.Err() != nil {
-		one.Outcome, one.Said = skipped, []string{fmt.Sprintf("not done in its time, after %s executions", execs)}
-		return one
+	_, _ = io.Copy(io.Discard, out) // a line beyond the scanner's bound must not stop it
+	if err = cmd.Wait(); err != nil {
+		broke = fmt.Sprintf("%v: %.1000s", err, strings.Join(last, " "))
 	}
-	if err != nil {
-		one.Said = []string{strings.Join(last, " ")}
-		say("FAILED %s after %s executions: %s", target, execs, one.Said[0])
-		return one
+	if cmd.ProcessState != nil {
+		spent = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	}
-	one.Outcome, one.Said = passed, []string{fmt.Sprintf("none of %s executions of %s in %v broke a rule", execs, target, d.Round(time.Second))}
-	return one
+	return execs, spent, broke
 }

@@ -14,7 +14,7 @@ type part struct {
 	groups []group  // of tests, by package
 	long   []string // the variables of the long form: how often
 	args   []string // the arguments of the long form, for go test
-	fuzz   string   // package whose fuzz targets are run, instead of tests
+	fuzz   []string // packages whose fuzz targets are run, instead of tests
 	picked bool     // it is the tests of some faults, which belong to other parts
 	whole  bool     // its tests do not end before they are done, whatever the budget
 	weight float64  // its part of a budget, in minutes of the long form
@@ -88,12 +88,20 @@ var repeated = []part{
 
 func daemonTests(names ...string) []group { return []group{{"internal/daemon", names}} }
 
-// fuzzed are the packages with fuzz targets; each is fuzzed for an hour.
-var fuzzed = []string{
-	"internal/request", "internal/provider", "internal/config", "internal/expression", "internal/migrate/adnanh", "internal/cli",
-	"internal/store/codec", "internal/action", "internal/verify",
+// fuzzed are the groups of fuzz targets, by who writes the bytes; each is fuzzed for an hour.
+var fuzzed = []part{
+	{name: "fuzz-senders", what: "what senders write: requests, bodies, signatures, streams", fuzz: []string{
+		"internal/ingress", "internal/request", "internal/provider", "internal/verify", "internal/pull",
+	}},
+	{name: "fuzz-authors", what: "what authors write: files, rules, templates, files of others", fuzz: []string{
+		"internal/config", "internal/expression", "internal/migrate/adnanh",
+	}},
+	{name: "fuzz-stored", what: "what comes back: rows of a store, output of commands, text for a screen", fuzz: []string{
+		"internal/store/codec", "internal/action", "internal/cli",
+	}},
 }
 
+// fuzzHour is how long a group is fuzzed, in processor time.
 const fuzzHour = time.Hour
 
 // parts are all there are: the catalogue's tests that are run as they are, those that repeat, and
@@ -108,9 +116,9 @@ func parts(faults []fault, long bool) (all []part) {
 	if !long {
 		return all
 	}
-	for _, pkg := range fuzzed {
-		name := "fuzz-" + strings.TrimPrefix(pkg, "internal/")
-		all = append(all, part{name: name, what: "fuzzing, for an hour without a budget", weight: 2, fuzz: pkg})
+	for _, p := range fuzzed {
+		p.what, p.weight = "fuzzing of "+p.what, 30
+		all = append(all, p)
 	}
 	return all
 }

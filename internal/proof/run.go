@@ -28,7 +28,7 @@ func (p part) run(ctx context.Context, named map[string]bool, long bool, share t
 	}
 	say("%-12s %s%s", p.name, p.what, within)
 	seen := results{}
-	if p.fuzz != "" {
+	if len(p.fuzz) > 0 {
 		seen = p.runFuzz(ctx, share)
 	}
 	for _, g := range p.groups {

@@ -40,7 +40,7 @@ func TestChoose_PartsByNameAndFaultsByID(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for only, want := range map[string]string{"kills,full": "kills full", "B3": "B3", "fuzz-c": "fuzz-config fuzz-cli"} {
+	for only, want := range map[string]string{"kills,full": "kills full", "B3": "B3", "fuzz-s": "fuzz-senders fuzz-stored"} {
 		chosen, err := choose(faults, options{long: true, only: only})
 		if err != nil {
 			t.Fatal(err)
