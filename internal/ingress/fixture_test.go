@@ -90,7 +90,7 @@ func newGate(t *testing.T, hooks string, change func(*Options)) *gate {
 	return g
 }
 
-func compiled(t *testing.T, hooks string) *hook.Set {
+func compiled(t testing.TB, hooks string) *hook.Set {
 	t.Helper()
 	file, d := config.Parse(t.TempDir()+"/hooks.yaml", []byte("hooks:\n"+hooks), config.Options{})
 	set := &hook.Set{}

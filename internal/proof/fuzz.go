@@ -128,7 +128,7 @@ var executed = regexp.MustCompile(`elapsed: [^,]+, execs: (\d+)`)
 // what broke.
 func (f fuzzing) round(ctx context.Context, d time.Duration) (execs int, spent time.Duration, broke string) {
 	cmd := exec.CommandContext(ctx, f.binary, "-test.run", "^$", "-test.fuzz", "^"+f.name+"$", "-test.parallel", "1",
-		"-test.fuzztime", d.Round(time.Second).String(), "-test.fuzzcachedir", f.corpus, "-test.fuzzminimizetime", "5s", "-test.timeout", "0")
+		"-test.fuzztime", d.Round(time.Second).String(), "-test.fuzzcachedir", f.corpus, "-test.fuzzminimizetime", "200x", "-test.timeout", "0")
 	cmd.Dir = f.pkg // its testdata is there
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) } // its worker with it
