@@ -27,9 +27,13 @@ func withStandby(t *testing.T) (server *postgrestest.Server, standby, both strin
 	standby = server.Standby(t)
 	postgrestest.Exec(t, server.URL, "ALTER SYSTEM SET synchronous_standby_names = '*'")
 	postgrestest.Exec(t, server.URL, "SELECT pg_reload_conf()")
+	return server, standby, either(server.URL, standby)
+}
+
+// either is the URL of whichever of two servers can be written to.
+func either(server, standby string) string {
 	host := func(url string) string { return strings.TrimSuffix(url[strings.Index(url, "@")+1:], "/tenterhook") }
-	both = strings.Replace(server.URL, host(server.URL), host(server.URL)+","+host(standby), 1)
-	return server, standby, both + "?target_session_attrs=read-write"
+	return strings.Replace(server, host(server), host(server)+","+host(standby), 1) + "?target_session_attrs=read-write"
 }
 
 // promote makes a standby the server, which no other one has to confirm.
@@ -87,8 +91,82 @@ func TestPostgres_K7_AFailoverLosesNothingThatWasAcknowledged(t *testing.T) {
 		}
 		starts[line] = true
 	}
+	if log := p.log.String(); strings.Count(log, "nothing that was acknowledged is lost") != 1 {
+		t.Error("the log does not say once that nothing is lost")
+	}
 	p.end(t)
 	none(t, accepted.Load(), "deliveries was lost in a failover to a standby that confirms commits")
+}
+
+// TestPostgres_K6_AFailoverToAStandbyThatLagsIsTold has a standby that confirms nothing and no longer
+// hears of the server, acknowledges deliveries, crashes the server and promotes the standby. What was
+// acknowledged in between is lost, which the log says; its jobs do not run, because nothing would know
+// of them; a sender's redelivery is taken as new and runs once; and everything else goes on.
+func TestPostgres_K6_AFailoverToAStandbyThatLagsIsTold(t *testing.T) {
+	t.Parallel()
+	server := postgrestest.Own(t)
+	standby := server.Standby(t)
+	dir := onPostgres(t, either(server.URL, standby), "")
+	ledger := filepath.Join(dir, "ledger")
+	write(t, ledger, "")
+	write(t, filepath.Join(dir, "hooks.yaml"), read(t, filepath.Join(dir, "hooks.yaml"))+fmt.Sprintf(`hooks:
+  - {name: site, path: /site, verify: none, dedupe: {key: '${{ payload.id }}'}, run: 'echo "$ID" >> %s', env: {ID: '${{ payload.id }}'}}
+`, ledger))
+	r := startIn(t, dir)
+	push := func(id string) (answer, error) {
+		return send("POST", r.url("/site"), fmt.Sprintf(`{"id":%q}`, id), map[string]string{"Content-Type": "application/json"})
+	}
+	taken := func(id string) {
+		t.Helper()
+		if a, err := push(id); err != nil || a.status != http.StatusAccepted {
+			t.Fatalf("%s is answered %d %s %v", id, a.status, a.body, err)
+		}
+	}
+	runs := func(id string) int { return strings.Count(read(t, ledger), id+"\n") }
+	taken("before")
+	eventually(t, "the job before to run", func() bool { return runs("before") == 1 })
+	must(t, r.client.SetPause(t.Context(), "site", "", true))
+	cutOff(t, server.URL, standby)
+	for i := range 5 {
+		taken(fmt.Sprint("lost", i))
+	}
+	server.Crash(t)
+	postgrestest.Exec(t, standby, "SELECT pg_promote()")
+	within(t, time.Minute, "the new server to take deliveries", func() bool {
+		a, err := push("after")
+		return err == nil && (a.status == http.StatusAccepted || a.status == http.StatusOK)
+	})
+	taken("lost0") // its sender saw no effect, and sends it again
+	must(t, r.client.SetPause(t.Context(), "site", "", false))
+	within(t, time.Minute, "what is stored to run", func() bool { return runs("after") == 1 && runs("lost0") == 1 })
+	taken("last")
+	within(t, time.Minute, "the last to run", func() bool { return runs("last") == 1 })
+	within(t, time.Minute, "nothing to wait any more", func() bool { return total(r.status().Jobs) == 0 })
+	if runs("lost0") != 1 || runs("lost1")+runs("lost2")+runs("lost3")+runs("lost4") != 0 {
+		t.Errorf("ran what nothing knows of:\n%s", read(t, ledger))
+	}
+	if log := r.log.String(); strings.Count(log, "may be lost") != 1 {
+		t.Errorf("the log does not say once what may be lost:\n%s", log)
+	}
+}
+
+// cutOff lets a standby take what its server has, and then no more.
+func cutOff(t *testing.T, server, standby string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), server)
+	must(t, err)
+	defer func() { _ = conn.Close(context.Background()) }()
+	hears := func(sql string) func() bool {
+		return func() bool {
+			var yes bool
+			must(t, conn.QueryRow(t.Context(), sql).Scan(&yes))
+			return yes
+		}
+	}
+	eventually(t, "the standby to have everything", hears("SELECT coalesce(bool_and(replay_lsn >= pg_current_wal_lsn()), false) FROM pg_stat_replication"))
+	postgrestest.Exec(t, standby, "ALTER SYSTEM SET primary_conninfo = ''")
+	postgrestest.Exec(t, standby, "SELECT pg_reload_conf()")
+	eventually(t, "the standby to hear no more", hears("SELECT count(*) = 0 FROM pg_stat_replication"))
 }
 
 // TestPostgres_K9_WhatTheServerRefusesIsRefusedAndTakenLater takes the tables away for a while, then the

@@ -302,7 +302,31 @@ func compileDedupe(h *Hook, spec *hookSpec, scope expression.Scope, d *config.Di
 	}
 	if s.Key.Value != "" {
 		h.Dedupe.key = compileTemplate(s.Key, scope, d)
+		warnOfConstantKey(h.Dedupe, s.Key, scope, d)
 	}
+}
+
+// warnOfConstantKey warns of a key that takes every delivery after the first for a duplicate. It is
+// mostly an expression without its braces.
+func warnOfConstantKey(dedupe Dedupe, key config.Text, scope expression.Scope, d *config.Diagnostics) {
+	if dedupe.key == nil {
+		return // said already
+	}
+	text, constant := dedupe.key.Constant()
+	if !constant {
+		return
+	}
+	meant := "${{ payload.id }}"
+	if braced := "${{ " + text + " }}"; isTemplate(braced, scope) {
+		meant = braced
+	}
+	d.Warnf(key, "this key is the same for every delivery: within %s of one, each further one is its duplicate and runs nothing", short(dedupe.Window)).
+		Hint("an expression has braces: key: \"%s\"", meant)
+}
+
+func isTemplate(text string, scope expression.Scope) bool {
+	_, err := expression.CompileTemplate(text, scope)
+	return err == nil
 }
 
 func compileTemplate(text config.Text, scope expression.Scope, d *config.Diagnostics) *expression.Template {

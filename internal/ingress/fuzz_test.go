@@ -29,10 +29,10 @@ const fuzzHooks = `
     max_body: 64KiB
     match: event == "push" and branch == "main"
     run: ":"
-  - {name: token, path: "/token/{who}", verify: {scheme: token, header: X-Token}, secret: ` + fuzzSecret + `, match: 'params.who != body.who', run: ":"}
+  - {name: token, path: "/token/{who}", verify: {scheme: token, header: X-Token}, secret: ` + fuzzSecret + `, match: 'params.who != payload.who', run: ":"}
   - {name: field, path: /field, verify: {scheme: token, field: auth.token}, secret: ` + fuzzSecret + `, run: ":"}
   - {name: query, path: /query, verify: {scheme: token, query: token}, secret: ` + fuzzSecret + `, run: ":"}
-  - {name: open, path: /open, verify: none, max_body: 4KiB, match: 'len(body) > 0 and header("X-A") == query.a', dedupe: {key: 'header("X-A")'}, run: ":"}
+  - {name: open, path: /open, verify: none, max_body: 4KiB, match: 'len(body) > 0 and header("X-A") == query.a', dedupe: {key: '${{ header("X-A") }}'}, run: ":"}
 `
 
 // refusalLine is all that a sender is told of a refusal: a word and, for two of them, a figure.

@@ -161,7 +161,7 @@ func checkServer(ctx context.Context, conn *pgx.Conn) (durable string, err error
 	durable = "commits are flushed to the server's disk"
 	switch {
 	case standbys != "" && sync != "local":
-		durable += " and confirmed by a standby (synchronous_commit " + sync + ")"
+		durable += byStandby + " (synchronous_commit " + sync + ")"
 	default:
 		durable += "; no standby confirms them"
 	}
@@ -170,3 +170,8 @@ func checkServer(ctx context.Context, conn *pgx.Conn) (durable string, err error
 	}
 	return durable, nil
 }
+
+const byStandby = " and confirmed by a standby"
+
+// confirmedByStandby reports whether what checkServer says includes a standby.
+func confirmedByStandby(durable string) bool { return strings.Contains(durable, byStandby) }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -56,14 +57,44 @@ func (w *writer) reopen() error {
 	if err != nil {
 		return err
 	}
-	if _, err = checkServer(ctx, conn); err == nil {
+	durable, err := checkServer(ctx, conn)
+	if err == nil {
 		err = takeStore(ctx, conn, w.target)
 	}
 	if err != nil {
 		return errors.Join(err, conn.Close(ctx))
 	}
 	w.conn = conn
+	w.notice(timelineOf(ctx, conn), durable)
 	return nil
+}
+
+// timelineOf names the history that a server writes: a standby that is promoted begins another, which
+// has all of the old one that it had received (PostgreSQL: Continuous Archiving, Timelines). It is ""
+// where the server does not tell.
+func timelineOf(ctx context.Context, conn *pgx.Conn) (timeline string) {
+	err := conn.QueryRow(ctx, "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)").Scan(&timeline)
+	if err != nil {
+		return ""
+	}
+	return timeline
+}
+
+// notice says that the server has been failed over, and what of it may be lost.
+func (w *writer) notice(timeline, durable string) {
+	before := w.timeline
+	if timeline != "" {
+		w.timeline = timeline
+	}
+	if before == "" || timeline == "" || before == timeline {
+		return
+	}
+	lost := "what was acknowledged shortly before it may be lost, as no standby had to confirm it"
+	if w.confirmed {
+		lost = "nothing that was acknowledged is lost, as a standby had to confirm it"
+	}
+	w.confirmed = confirmedByStandby(durable)
+	w.opts.Log.Warn("store was failed over to another server: "+lost, "store", w.target.shown, "timeline", timeline, "timeline_before", before)
 }
 
 // takenFor is for how long the lock of the store may be somebody else's before that is believed

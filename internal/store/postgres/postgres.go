@@ -126,6 +126,7 @@ func (s *Store) open(ctx context.Context, url string, o Options) error {
 		return errors.Join(err, conn.Close(context.WithoutCancel(ctx)))
 	}
 	s.writer = newWriter(target, conn, o)
+	s.writer.timeline, s.writer.confirmed = timelineOf(ctx, conn), confirmedByStandby(s.durable)
 	s.writer.start()
 	return nil
 }

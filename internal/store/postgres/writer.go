@@ -86,10 +86,12 @@ type writer struct {
 	began    atomic.Int64               // shared; how long after opened the commit under way began, 0 when none is
 	stopping atomic.Bool                // shared
 
-	conn  *pgx.Conn // nil until it is opened again
-	retry time.Duration
-	pause time.Duration
-	batch []*write
+	conn      *pgx.Conn // nil until it is opened again
+	timeline  string    // of the server, "" while it is not known
+	confirmed bool      // a standby has to confirm each commit
+	retry     time.Duration
+	pause     time.Duration
+	batch     []*write
 }
 
 // faultState is why the writer cannot commit.
