@@ -289,7 +289,7 @@ func (f *formatter) spanBlock(b *blockNode, header, start int) {
 	if explicit != nil && explicit[2] != "" {
 		was, by = b.was+int(explicit[2][0]-'0'), b.now-b.was
 	}
-	if was <= b.was && (was > 0 || b.was > 0) || was < b.was {
+	if was <= b.was {
 		return // it is empty
 	}
 	end := header

@@ -33,6 +33,7 @@ func TestFormat_LaysOutAsOneDoes(t *testing.T) {
 		"an expression":    {"a:\n    m:   any(x, # > 1)\n", "a:\n  m: any(x, # > 1)\n"},
 		"other characters": {"é:   ü # ö\n", "é: ü # ö\n"},
 		"in braces":        {"{a:   1}\n", "{a:   1}\n"},
+		"an empty block":   {"a: |\nb:   1\n", "a: |\nb: 1\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, d := Format("hooks.yaml", []byte(pair[0]))
