@@ -96,12 +96,22 @@ func compileFlow(r *Rule, spec *flowSpec, node config.Node, scope expression.Sco
 	f.contradictions(spec)
 }
 
-// key compiles the key of a control; nil is one key for the whole rule.
+// key compiles the key of a control; nil is one key for the whole rule. One that never changes is good for
+// something: one lane for several rules. But what reads like an expression was hardly meant as text.
 func (f flow) key(text config.Text) *expression.Template {
 	if text.Value == "" {
 		return nil
 	}
-	return compileTemplate(text, f.scope, f.d)
+	key := compileTemplate(text, f.scope, f.d)
+	if key == nil {
+		return nil
+	}
+	if fixed, constant := key.Constant(); constant && strings.ContainsAny(fixed, ".([") {
+		if braced := "${{ " + fixed + " }}"; isTemplate(braced, f.scope) {
+			f.d.Warnf(text, "this key is the text %q for every delivery", fixed).Hint("an expression has braces: \"%s\"", braced)
+		}
+	}
+	return key
 }
 
 // between checks a duration of the rule.
@@ -191,7 +201,7 @@ func (f flow) once(node config.Node) {
 	if spec.Window != nil {
 		o.Window = f.between("window", *spec.Window, time.Minute, 10*defaultOnceWindow, "once", "window")
 	}
-	f.r.controls.Once, f.r.onceKey = o, f.key(spec.Key)
+	f.r.controls.Once, f.r.onceKey = o, compileTemplate(spec.Key, f.scope, f.d)
 	if f.r.onceKey != nil {
 		if _, constant := f.r.onceKey.Constant(); constant {
 			f.d.Errorf(spec.Key, "this key is the same for every delivery: the rule would succeed once and then never run").
