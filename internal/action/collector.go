@@ -1,17 +1,21 @@
 package action
 
 import (
+	"errors"
 	"io"
 	"os"
 	"sync"
 	"time"
 )
 
-// collector reads one pipe into a writer until everybody who could write is gone.
+// collector reads one pipe into a writer until everybody who could write is gone. Attend reads for
+// a while on the goroutine that asks, which is all that a short run needs; then a goroutine of its
+// own goes on.
 type collector struct {
 	write *os.File // the commands' end
 	read  *os.File
-	done  chan struct{}
+	out   io.Writer
+	done  chan struct{} // closed at the end; nil until attend
 }
 
 // pieces are buffers for what collectors read.
@@ -22,24 +26,42 @@ func newCollector(out io.Writer) (*collector, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &collector{write: write, read: read, done: make(chan struct{})}
+	return &collector{write: write, read: read, out: out}, nil
+}
+
+// attend reads until everybody who could write is gone, at most so long. What is left is read beside
+// the caller.
+func (c *collector) attend(most time.Duration) {
+	c.done = make(chan struct{})
+	able := c.read.SetReadDeadline(time.Now().Add(most)) == nil
+	if able && c.copy() {
+		close(c.done)
+		return
+	}
+	if able {
+		_ = c.read.SetReadDeadline(time.Time{}) // it can, see above
+	}
 	go func() {
 		defer close(c.done)
-		piece := pieces.Get().(*[16 << 10]byte)
-		defer pieces.Put(piece)
-		for { // ends with the pipe, or with close
-			n, err := read.Read(piece[:])
-			if n > 0 {
-				if _, failed := out.Write(piece[:n]); failed != nil {
-					return
-				}
-			}
-			if err != nil {
-				return
+		c.copy()
+	}()
+}
+
+// copy reads until the pipe ends, or close. It is false when it was the deadline that ended it.
+func (c *collector) copy() bool {
+	piece := pieces.Get().(*[16 << 10]byte)
+	defer pieces.Put(piece)
+	for {
+		n, err := c.read.Read(piece[:])
+		if n > 0 {
+			if _, failed := c.out.Write(piece[:n]); failed != nil {
+				return true
 			}
 		}
-	}()
-	return c, nil
+		if err != nil {
+			return !errors.Is(err, os.ErrDeadlineExceeded)
+		}
+	}
 }
 
 // started closes our copy of the commands' end, so that theirs is the last.
@@ -68,11 +90,13 @@ func (c *collector) close() {
 	if c.write != nil {
 		_ = c.write.Close()
 	}
-	select {
-	case <-c.done:
-	default:
-		_ = c.read.SetReadDeadline(time.Now()) // an error means that it is closed
-		<-c.done
+	if c.done != nil {
+		select {
+		case <-c.done:
+		default:
+			_ = c.read.SetReadDeadline(time.Now()) // an error means that it is closed
+			<-c.done
+		}
 	}
 	_ = c.read.Close()
 }

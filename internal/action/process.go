@@ -24,6 +24,7 @@ const (
 	pipeWait      = 2 * time.Second        // for output after the last process is gone
 	reapWait      = 5 * time.Second        // for a killed process: one in an uninterruptible call is given up
 	busyRetries   = 20                     // of a program that is just being written
+	shortRun      = 20 * time.Millisecond  // for which the end of the output is waited for alone, not beside that of the process or a cancellation
 )
 
 // identity is who commands run as: the daemon's own user.
@@ -79,7 +80,13 @@ func (p *preparedCommand) runIn(ctx context.Context, dir string, group *launch.G
 	if err != nil {
 		return Result{Err: errors.New(p.command.mask.text(fmt.Sprintf("could not start: %s", err)))}
 	}
-	result := p.supervise(ctx, process)
+	began := time.Now()
+	if ctx.Err() == nil {
+		output.attend(min(shortRun, p.command.timeout))
+	} else {
+		output.attend(0)
+	}
+	result := p.supervise(ctx, process, p.command.timeout-time.Since(began))
 	if group != nil && result.Err != nil && group.OutOfMemory() {
 		result.Err = fmt.Errorf("killed by the kernel: over limits.memory; %w", result.Err)
 	}
@@ -157,10 +164,11 @@ func (p *preparedCommand) plainError(err error) error {
 	return err
 }
 
-// supervise waits for the end of the command, or brings it about, and leaves nothing running.
-func (p *preparedCommand) supervise(ctx context.Context, c *child) Result {
+// supervise waits for the end of the command, at most so long, or brings it about, and leaves nothing
+// running.
+func (p *preparedCommand) supervise(ctx context.Context, c *child, most time.Duration) Result {
 	var result Result
-	if c.exit.Await(ctx, p.command.timeout) {
+	if c.exit.Await(ctx, most) {
 		if !c.tree.settle(settleTime) {
 			result.Leftovers = c.tree.end(leftoverGrace).met
 		}

@@ -105,9 +105,7 @@ func (w *watcher) follow(events *folderWatch, watched map[string]bool, able bool
 	}
 	want := map[string]bool{}
 	for step := range w.steps {
-		// What a link leads to is a step of its own, so the folders without links are enough. Two names
-		// of one folder are too much for fsnotify, which panics when they are removed (on systems that
-		// are watched by it).
+		// What a link leads to is a step of its own, so the folders without links are enough.
 		folder := filepath.Dir(step)
 		if real, err := filepath.EvalSymlinks(folder); err != nil || real == folder {
 			want[folder] = true

@@ -7,8 +7,7 @@ import (
 	"testing"
 )
 
-// Two names of one folder, as a symlink and what it leads to are, must not be watched at once:
-// fsnotify 1.10, on the systems that are watched by it, loses count of them and panics when they are removed.
+// Of two names of one folder, as a symlink and what it leads to are, one is enough.
 func TestWatch_AFolderIsWatchedByOneNameWhileLinksToItMove(t *testing.T) {
 	for range 30 { // the order of a map decides
 		dir, err := filepath.EvalSymlinks(t.TempDir())

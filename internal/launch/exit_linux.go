@@ -15,22 +15,18 @@ import (
 // its number, which can be a session's and a group's too, cannot become somebody else's.
 //
 // It waits for a handle of the process (pidfd_open(2)) among everything else this process waits
-// for. Without handles, on an old kernel, a thread stands still for it.
+// for. Without handles, on an old kernel, a thread stands still for it. Neither is made for a
+// process that has ended by the time somebody waits. One goroutine uses it at a time.
 type Exit struct {
 	pid    int
+	over   bool // it is known to have ended
 	handle *os.File
 	raw    syscall.RawConn
-	ended  chan struct{} // closed by the thread; nil with a handle
+	ended  chan struct{} // closed by the thread; nil with a handle, or without a wait
 }
 
 // ExitOf is the end of a child that Begin started and nobody has buried. Close it once.
-func ExitOf(pid int) *Exit {
-	e := &Exit{pid: pid}
-	if !e.open() {
-		e.stand()
-	}
-	return e
-}
+func ExitOf(pid int) *Exit { return &Exit{pid: pid} }
 
 // stand lets a thread wait, as long as the process lives.
 func (e *Exit) stand() {
@@ -64,24 +60,28 @@ func (e *Exit) Close() {
 	}
 }
 
-// Has reports whether the process has ended.
+// Has reports whether the process has ended. One that is not there has.
 func (e *Exit) Has() bool {
-	if e.handle == nil {
-		select {
-		case <-e.ended:
-			return true
-		default:
-			return false
+	for !e.over {
+		var info unix.Siginfo
+		err := unix.Waitid(unix.P_PID, e.pid, &info, unix.WEXITED|unix.WNOWAIT|unix.WNOHANG, nil)
+		if errors.Is(err, unix.EINTR) {
+			continue
 		}
+		e.over = err == nil && info.Signo != 0 || errors.Is(err, unix.ECHILD)
+		break
 	}
-	is := false
-	_ = e.raw.Control(func(fd uintptr) { is = readable(fd) })
-	return is
+	return e.over
 }
 
 // Await waits for the end, until ctx ends, at most so long. It reports whether the end has come.
-// One goroutine waits at a time.
 func (e *Exit) Await(ctx context.Context, most time.Duration) bool {
+	if e.Has() {
+		return true
+	}
+	if e.handle == nil && e.ended == nil && !e.open() {
+		e.stand()
+	}
 	if e.handle == nil {
 		timer := time.NewTimer(most)
 		defer timer.Stop()
@@ -99,25 +99,10 @@ func (e *Exit) Await(ctx context.Context, most time.Duration) bool {
 		if ctx.Err() != nil {                  // after the line above: it may have undone what ctx's end did
 			return e.Has()
 		}
-		is := false
-		err := e.raw.Read(func(fd uintptr) bool {
-			is = readable(fd)
-			return is
-		})
+		err := e.raw.Read(func(uintptr) bool { return e.Has() })
 		// An earlier ctx may have ended the wait.
-		if is || !errors.Is(err, os.ErrDeadlineExceeded) || !time.Now().Before(deadline) {
-			return is || e.Has()
-		}
-	}
-}
-
-// readable reports whether the process of a handle has ended.
-func readable(fd uintptr) bool {
-	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-	for {
-		n, err := unix.Poll(fds, 0)
-		if !errors.Is(err, unix.EINTR) {
-			return n > 0
+		if e.over || !errors.Is(err, os.ErrDeadlineExceeded) || !time.Now().Before(deadline) {
+			return e.Has()
 		}
 	}
 }

@@ -7,10 +7,12 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,13 +27,21 @@ import (
 //
 // Linux lists the children of a thread truly only while none is buried (proc_tid_children(5)).
 // Therefore whoever buries one holds the lock for reading, and whoever lists holds it for writing.
+//
+// A child that is just being started is in the list before it is known. Whoever starts one holds
+// starting for reading, which takes as long as the program to be loaded; whoever finds a child
+// that is not known looks again with it held for writing. Nobody else waits for starts.
+// Starting is taken before the lock.
 var family struct {
 	sync.RWMutex
 	adopts   bool
 	session  int
 	children *os.File // the kernel's list; open for as long as the process lives
+	list     []byte   // what was read of it
 
-	knowing sync.Mutex // guards known among those that hold the lock for reading
+	starting sync.RWMutex
+
+	knowing sync.Mutex // guards known among those that do not hold the lock for writing
 	known   map[int]bool
 	begun   chan struct{} // capacity 1: there was a first one
 }
@@ -39,6 +49,8 @@ var family struct {
 // Adopt makes this process the parent of what its runs leave. The error says why it cannot be;
 // NoOrphans is then never sure.
 func Adopt() error {
+	family.starting.Lock()
+	defer family.starting.Unlock()
 	family.Lock()
 	defer family.Unlock()
 	if family.adopts {
@@ -55,15 +67,28 @@ func Adopt() error {
 	if err != nil {
 		return fmt.Errorf("own session: %w", err)
 	}
+	forgoChildSignal()
 	family.adopts, family.session, family.children = true, session, list
 	family.known, family.begun = map[int]bool{}, make(chan struct{}, 1)
 	return nil
 }
 
+// forgoChildSignal gives SIGCHLD its default back, which is that nothing happens. Go's runtime takes
+// every signal that there is, and would be interrupted for the end of each child; nobody here waits
+// for them that way. Children stay to be buried: that ends with SIG_IGN only, see sigaction(2).
+func forgoChildSignal() {
+	var byDefault [64]byte // as long as any system's struct sigaction: no handler, no flags
+	_, _, _ = unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(unix.SIGCHLD), uintptr(unsafe.Pointer(&byDefault)), 0, sizeofSignals, 0, 0)
+}
+
+// sizeofSignals is the kernel's size of a set of signals, on all systems but MIPS. An error leaves
+// everything as it is.
+const sizeofSignals = 8
+
 // Begin starts cmd under s, as Start does. It is to be waited for with Wait.
 func Begin(cmd *exec.Cmd, s *Spec) error {
-	family.RLock()
-	defer family.RUnlock()
+	family.starting.RLock()
+	defer family.starting.RUnlock()
 	err := Start(cmd, s)
 	if err == nil && family.known != nil {
 		family.knowing.Lock()
@@ -81,11 +106,13 @@ func Begin(cmd *exec.Cmd, s *Spec) error {
 // NoOrphans reports whether nothing is left of any run whose main process is gone. It is false
 // also when that is not known. Adopted children that have ended are buried.
 func NoOrphans() bool {
+	if adopts, strange := anyStrange(); !adopts || !strange {
+		return adopts
+	}
+	family.starting.Lock()
+	defer family.starting.Unlock()
 	family.Lock()
 	defer family.Unlock()
-	if !family.adopts {
-		return false
-	}
 	for range mostLooks {
 		living, died, err := visit()
 		switch {
@@ -96,6 +123,23 @@ func NoOrphans() bool {
 		}
 	}
 	return false
+}
+
+// anyStrange reports whether this process is a parent of what its runs leave, and whether it has a
+// child now that Begin has not told of.
+func anyStrange() (adopts, strange bool) {
+	family.Lock()
+	defer family.Unlock()
+	if !family.adopts {
+		return false, true
+	}
+	children, err := adopted()
+	if err != nil {
+		return true, true
+	}
+	family.knowing.Lock()
+	defer family.knowing.Unlock()
+	return true, slices.ContainsFunc(children, func(pid int) bool { return !family.known[pid] })
 }
 
 // BuryOrphans buries the processes that runs left and that have ended, within about pause, until
@@ -179,7 +223,10 @@ const mostChildren = 64 << 10
 // adopted lists the children of the main thread. The kernel gives orphans to the first thread of
 // a subreaper that lives (find_alive_thread in kernel/exit.c), and Go's main thread does not end.
 func adopted() ([]int, error) {
-	buf := make([]byte, mostChildren)
+	if family.list == nil {
+		family.list = make([]byte, mostChildren)
+	}
+	buf := family.list
 	n, err := family.children.ReadAt(buf, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
