@@ -62,7 +62,7 @@ var mayImport = map[string][]string{
 	"internal/store/postgres/postgrestest": {},
 
 	// Measures the others; nothing imports it.
-	"internal/bench/scoreboard": {"internal/daemon", "internal/ingress", "internal/hook", "internal/config", "internal/job", "internal/store/sqlite"},
+	"internal/bench/scoreboard": {"docs", "internal/daemon", "internal/provider", "internal/ingress", "internal/hook", "internal/config", "internal/job", "internal/store/sqlite"},
 
 	// Other programs' configurations in our words.
 	"internal/migrate":          {"internal/config"},

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"sync"
 	"unicode/utf8"
+	"unsafe"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -26,7 +27,8 @@ func (n Number) MarshalJSON() ([]byte, error) { return []byte(n), nil }
 // The bounds of a parsed body.
 const (
 	maxDepth  = 64
-	maxNodes  = 100_000
+	maxNodes  = 100_000 // or one for each perNode bytes, where that is more
+	perNode   = 32
 	maxLines  = 10_000
 	maxFields = 1000
 	maxParts  = 32
@@ -35,6 +37,7 @@ const (
 var (
 	errDeep  = fmt.Errorf("nested deeper than %d", maxDepth)
 	errWide  = fmt.Errorf("more than %d values", maxNodes)
+	errDense = fmt.Errorf("more than %d values, and more than one in %d bytes", maxNodes, perNode)
 	errEarly = errors.New("it ends early")
 )
 
@@ -44,10 +47,15 @@ var (
 // the two.
 func decodeJSON(body []byte) (any, error) { return readJSON(body, nil) }
 
+// mostNodes is how many values may be made of a body. Those of what people send have 50 bytes and more,
+// so that a push of the 25 MB that GitHub sends at most has half a million; what is made of a body is
+// bounded by its size all the same.
+func mostNodes(body []byte) int { return max(maxNodes, len(body)/perNode) }
+
 // readJSON is decodeJSON of which only some may be wanted; see Request.Part.
 func readJSON(body []byte, wanted Fields) (any, error) {
 	d := decoders.Get().(*jsonDecoder)
-	d.body, d.nodes = body, maxNodes
+	d.body, d.nodes = body, mostNodes(body)
 	defer d.forget()
 	v, err := d.value(0, wanted)
 	if err != nil {
@@ -89,6 +97,8 @@ type jsonDecoder struct {
 	nodes  int // values that may still come
 	pieces []string
 	passes bool // what is read is only checked
+	// unquoted is what plain made of a string with escapes; the next one takes its place.
+	unquoted []byte
 	// What belongs to the lists and objects that are being read, the innermost last.
 	items []any
 	names []string
@@ -106,8 +116,8 @@ func (d *jsonDecoder) forget() {
 	clear(d.names[:cap(d.names)])
 	clear(d.pieces)
 	clear(d.seen)
-	*d = jsonDecoder{items: d.items[:0], names: d.names[:0], pieces: d.pieces[:0], seen: d.seen}
-	if cap(d.items) <= mostRoom {
+	*d = jsonDecoder{items: d.items[:0], names: d.names[:0], pieces: d.pieces[:0], seen: d.seen, unquoted: d.unquoted[:0]}
+	if cap(d.items) <= mostRoom && cap(d.unquoted) <= window {
 		decoders.Put(d)
 	}
 }
@@ -142,15 +152,14 @@ func (d *jsonDecoder) next() byte {
 // value reads one value inside depth others, of which only some may be wanted if it is an object.
 func (d *jsonDecoder) value(depth int, wanted Fields) (any, error) {
 	if d.nodes--; d.nodes < 0 {
-		return nil, errWide
+		return nil, errDense
 	}
 	switch c := d.next(); {
+	case c == '"' && d.passes:
+		_, err := d.plain()
+		return nil, err
 	case c == '"':
-		text, err := d.text()
-		if d.passes {
-			return nil, err
-		}
-		return text, err
+		return d.text()
 	case c == '-' || c >= '0' && c <= '9':
 		return d.number()
 	case c == 't':
@@ -188,7 +197,7 @@ func (d *jsonDecoder) object(depth int, wanted Fields) (any, error) {
 		if c != '"' {
 			return nil, d.wrong()
 		}
-		name, err := d.text()
+		name, err := d.name()
 		if err != nil {
 			return nil, err
 		}
@@ -308,34 +317,62 @@ func (d *jsonDecoder) array(depth int) (any, error) {
 // text reads a string.
 func (d *jsonDecoder) text() (string, error) {
 	from := d.at
+	plain, err := d.plain()
+	if err != nil || !plain {
+		return string(d.unquoted), err
+	}
+	return d.part(from+1, d.at-1), nil
+}
+
+// name reads the name of a value. In what is only checked it is compared with its neighbours and gone
+// before the body is, so that it need not be a copy.
+func (d *jsonDecoder) name() (string, error) {
+	if !d.passes {
+		return d.text()
+	}
+	from := d.at
+	plain, err := d.plain()
+	if err != nil || !plain {
+		return string(d.unquoted), err
+	}
+	name := d.body[from+1 : d.at-1]
+	return unsafe.String(unsafe.SliceData(name), len(name)), nil
+}
+
+// plain goes over a string and reports whether it is what stands there. If not, unquoted is what it
+// is, or empty after an error.
+func (d *jsonDecoder) plain() (bool, error) {
+	from := d.at
 	d.at++
+	d.unquoted = d.unquoted[:0]
 	escaped := false
 	for {
 		d.at = plainEnd(d.body, d.at)
 		if d.at == len(d.body) {
-			return "", errEarly
+			return false, errEarly
 		}
 		switch c := d.body[d.at]; {
 		case c == '"':
 			d.at++
 			if !escaped {
-				return d.part(from+1, d.at-1), nil
+				return true, nil
 			}
 			// It also looks at what is escaped, and at surrogates.
-			text, err := jsontext.AppendUnquote(nil, d.body[from:d.at])
-			if err != nil {
-				return "", fmt.Errorf("syntax error in the text at byte %d", from)
+			var err error
+			if d.unquoted, err = jsontext.AppendUnquote(d.unquoted, d.body[from:d.at]); err != nil {
+				d.unquoted = d.unquoted[:0]
+				return false, fmt.Errorf("syntax error in the text at byte %d", from)
 			}
-			return string(text), nil
+			return false, nil
 		case c == '\\':
 			escaped = true
 			d.at = min(d.at+2, len(d.body))
 		case c < ' ':
-			return "", d.wrong()
+			return false, d.wrong()
 		default:
 			r, size := utf8.DecodeRune(d.body[d.at:])
 			if r == utf8.RuneError && size == 1 {
-				return "", d.wrong()
+				return false, d.wrong()
 			}
 			d.at += size
 		}

@@ -102,6 +102,19 @@ func TestDecode_JSONAtItsBoundsIsRead(t *testing.T) {
 	}
 }
 
+func TestDecode_ALargeBodyMayHoldAsManyValuesAsItHasRoomFor(t *testing.T) {
+	list := func(letters int) []byte {
+		value := `"` + strings.Repeat("x", letters) + `",`
+		return []byte("[" + strings.Repeat(value, 2*maxNodes) + `""]`)
+	}
+	if v, err := Decode(FormatJSON, "", list(perNode)); err != nil || len(v.([]any)) != 2*maxNodes+1 {
+		t.Error(err)
+	}
+	if _, err := Decode(FormatJSON, "", list(perNode/2)); err == nil || !strings.Contains(err.Error(), "more than one in 32 bytes") {
+		t.Error(err)
+	}
+}
+
 func TestDecodeError_HoldsNothingOfTheBody(t *testing.T) {
 	for _, body := range []string{`{"password":"hunter2","password":"hunter2"}`, `{"a":hunter2}`, `hunter2`, `"hunter2`} {
 		if _, err := Decode(FormatJSON, "", []byte(body)); err == nil || strings.Contains(err.Error(), "hunter2") {

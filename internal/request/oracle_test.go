@@ -17,7 +17,7 @@ type oracle struct {
 }
 
 func readByOracle(body []byte) (any, error) {
-	o := oracle{jsontext.NewDecoder(bytes.NewReader(body)), maxNodes}
+	o := oracle{jsontext.NewDecoder(bytes.NewReader(body)), mostNodes(body)}
 	v, err := o.value(0)
 	if err != nil {
 		return nil, err

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -275,59 +274,4 @@ func measureRoutes(ctx context.Context, l *lab, b *board) error {
 	b.atLeast("10,000 hooks: answers, against 2 hooks", ratio(all.series, one.series), 0.9, "%.2f ×")
 	b.atMost("10,000 hooks: a reload", median(reload)/1000, 1, "%.2f s")
 	return nil
-}
-
-// measureBodies takes large bodies in, beside the plain writing of as many bytes to a file.
-func measureBodies(ctx context.Context, l *lab, b *board) error {
-	for _, size := range []struct {
-		name  string
-		bytes int
-		conns int
-	}{{"200 kB", 200_000, 8}, {"25 MB", 25_000_000, 2}} {
-		s := large("/big", size.bytes)
-		peak := []float64{}
-		ours := &contender{series: &series{name: fmt.Sprintf("bodies of %s, stored, %d connections", size.name, size.conns)}, conns: size.conns, run: func(ctx context.Context) (result, error) {
-			p, err := l.ours(ctx, setup{hooks: fmt.Sprintf("  - {name: big, path: /big, provider: github, secret: %s, max_body: 32MiB, match: 'branch == \"other\"', exec: [\"true\"]}\n", secret)})
-			if err != nil {
-				return result{}, err
-			}
-			defer p.stop()
-			r, err := l.closedLoop(ctx, p, s, 200, size.conns, l.span)
-			peak = append(peak, p.memory("VmHWM"))
-			return r, err
-		}}
-		disk := &contender{series: &series{name: fmt.Sprintf("plain writes of %s with an fdatasync each", size.name)}, conns: 1, run: func(context.Context) (result, error) {
-			return plainWrites(l.dir, []byte(s.body), l.span)
-		}}
-		if err := takeTurns(ctx, l.rounds, []*contender{ours, disk}); err != nil {
-			return err
-		}
-		b.add(ours.series)
-		b.add(disk.series)
-		b.fact("bodies of "+size.name+": taken in, plain writes", "%.0f MB/s, %.0f MB/s", ours.median().PerSec*float64(size.bytes)/1e6, disk.median().PerSec*float64(size.bytes)/1e6)
-		b.atLeast("bodies of "+size.name+": bytes, against plain writes with fdatasync", ratio(ours.series, disk.series), 0.5, "%.2f ×")
-		b.atMost("bodies of "+size.name+": peak memory (RSS)", median(peak), 512, "%.0f MB")
-	}
-	return nil
-}
-
-// plainWrites appends the data to a file again and again, each time with an fdatasync.
-func plainWrites(dir string, data []byte, span time.Duration) (result, error) {
-	name := filepath.Join(dir, "plain")
-	f, err := os.Create(name)
-	if err != nil {
-		return result{}, err
-	}
-	defer func() { _, _ = f.Close(), os.Remove(name) }()
-	n, began := 0, time.Now()
-	for time.Since(began) < span {
-		if _, err := f.Write(data); err != nil {
-			return result{}, err
-		}
-		if err := syscall.Fdatasync(int(f.Fd())); err != nil {
-			return result{}, err
-		}
-		n++
-	}
-	return result{Requests: n, PerSec: float64(n) / time.Since(began).Seconds()}, nil
 }

@@ -49,7 +49,9 @@ func repeated(path string) shot {
 	return shot{path: path, body: push, signature: signature(push), same: true}
 }
 
-// large is a signed push whose one string is so long that the body has size bytes.
+// large is a signed push whose one string is so long that the body has size bytes. Its letters are
+// those of base64 in the order of chance: nothing repeats, and what compression gains are the two bits
+// that such a letter does not use.
 func large(path string, size int) shot {
 	frame := `{"ref":"refs/heads/main","text":"%s"}`
 	text := make([]byte, size-len(frame)+2)
