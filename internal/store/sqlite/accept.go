@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"fmt"
+	"net/http"
 	"slices"
 
 	"github.com/tenterhook/tenterhook/internal/job"
@@ -79,13 +80,21 @@ func (a *accept) encodeRow(d *job.Delivery) error {
 	if err != nil {
 		return fmt.Errorf("encode verdicts: %w", err)
 	}
-	a.row = []driver.Value{
+	a.row = append(make([]driver.Value, 0, 21),
 		a.id, d.Hook, d.Key, d.Window.Microseconds(), string(d.OnDuplicate), d.Event,
-		encodeTime(d.ReceivedAt), string(d.Outcome), d.Origin, d.Method, d.Path, d.Query, d.IP,
+		encodeTime(d.ReceivedAt), string(d.Outcome), d.Path, d.IP,
 		int64(d.Secret), d.Config, codec.EncodeLists(d.Header), codec.EncodeParams(d.Params), withheld, verdicts, int64(len(d.Body)),
 		codec.EncodeTrace(d.Verdicts),
+	)
+	if !isPost(d) {
+		a.row = append(a.row, d.Origin, d.Method, d.Query)
 	}
 	return nil
+}
+
+// isPost reports whether a delivery has of origin, method and query what insertPost stores.
+func isPost(d *job.Delivery) bool {
+	return d.Origin == job.OriginRequest && d.Method == http.MethodPost && d.Query == ""
 }
 
 // withoutTrace are the verdicts as lists show them.
@@ -133,7 +142,11 @@ func (a *accept) apply(c *connection, now *jumpGuard) error {
 		}
 	}
 	c.deliverySeq++
-	if err := c.insertDelivery.exec(c.deliverySeq, a.row...); err != nil {
+	insert := &c.insertDelivery
+	if isPost(&a.d) {
+		insert = &c.insertPost
+	}
+	if err := insert.exec(c.deliverySeq, a.row...); err != nil {
 		return err
 	}
 	if len(a.body) > 0 {
@@ -243,6 +256,9 @@ func (a *accept) takeKey(c *connection, now *jumpGuard) (taken bool, err error) 
 
 // rerun queues the jobs of the first delivery again that ended badly.
 func (a *accept) rerun(c *connection, delivery []byte) error {
+	if bad, err := c.badJob.first(delivery); err != nil || bad == nil {
+		return err
+	}
 	rows, err := c.jobsOfDelivery.Query(delivery)
 	if err != nil {
 		return err

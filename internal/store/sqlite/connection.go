@@ -25,6 +25,7 @@ const (
 type connection struct {
 	statements
 	insertions
+	lookups
 	db   *sql.DB
 	conn *sql.Conn
 
@@ -152,7 +153,7 @@ func (c *connection) bringUp(ctx context.Context) error {
 
 // prepare compiles the statements, seeds the counters and reads the index of keys.
 func (c *connection) prepare(ctx context.Context) error {
-	if err := errors.Join(c.statements.prepare(ctx, c.conn), c.insertions.prepare(ctx, c.conn)); err != nil {
+	if err := errors.Join(c.statements.prepare(ctx, c.conn), c.insertions.prepare(ctx, c.conn), c.lookups.prepare(ctx, c.conn)); err != nil {
 		return err
 	}
 	row := c.conn.QueryRowContext(ctx, "SELECT (SELECT coalesce(max(seq), 0) FROM delivery), (SELECT coalesce(max(seq), 0) FROM job)")
@@ -187,5 +188,5 @@ func (c *connection) checkpoint(mode string) (pages int, err error) {
 
 // close releases the connection. What is not committed is gone.
 func (c *connection) close() error {
-	return errors.Join(c.statements.close(), c.insertions.close(), c.conn.Close(), c.db.Close())
+	return errors.Join(c.statements.close(), c.insertions.close(), c.lookups.close(), c.conn.Close(), c.db.Close())
 }

@@ -36,12 +36,19 @@ func (c *connection) holder(k *deliveryKey) (t takenKey, err error) {
 	k.hash = keyHash(c.salt, k.hook, k.key)
 	c.found = c.keys.find(k.hash, c.found[:0])
 	for _, seq := range c.found {
-		err := c.keyHolder.QueryRow(seq, k.hook, k.key).Scan(&t.delivery, &t.end)
-		if errors.Is(err, sql.ErrNoRows) {
+		row, err := c.keyHolder.first(seq, k.hook, k.key)
+		if err != nil {
+			return t, err
+		}
+		if row == nil {
 			continue // another key, or one that is gone
 		}
-		t.seq = seq
-		return t, err
+		delivery, ok := row[0].([]byte)
+		end, whole := row[1].(int64)
+		if !ok || !whole {
+			return t, fmt.Errorf("key %d is of %T until %T", seq, row[0], row[1])
+		}
+		return takenKey{seq, delivery, end}, nil
 	}
 	return takenKey{}, nil
 }
@@ -293,7 +300,6 @@ func (o *prune) moveKeys(c *connection, e *expiredKeys) error {
 // ofKeys are the statements of the keys of deliveries.
 func (s *statements) ofKeys() []statement {
 	return []statement{
-		{&s.keyHolder, "SELECT delivery, expires_at FROM dedupe_key WHERE seq = ? AND hook = ? AND key = ?"},
 		{&s.insertRun, "INSERT INTO dedupe_run (first, length, due, data) VALUES (?, ?, ?, ?)"},
 		{&s.putOffRun, "UPDATE dedupe_run SET due = ? WHERE first = ?"},
 		{&s.deleteRun, "DELETE FROM dedupe_run WHERE first = ? AND NOT EXISTS (SELECT 1 FROM dedupe_key WHERE seq BETWEEN ? AND ?)"},

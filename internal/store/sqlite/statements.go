@@ -16,7 +16,7 @@ type statements struct {
 
 	begin, commit, rollback *sql.Stmt
 
-	keyHolder, renewKey             *sql.Stmt
+	renewKey                        *sql.Stmt
 	insertRun, putOffRun, deleteRun *sql.Stmt
 	keysOfRun, moveKey              *sql.Stmt
 	jobsOfDelivery, again           *sql.Stmt
