@@ -95,7 +95,7 @@ func TestJournal_EachRecordIsAnEntryAlsoALargeOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	queue := newLogQueue(w)
-	queue.chunk = 0
+	queue.each = true
 	log := slog.New(&journalHandler{out: queue})
 	large := strings.Repeat("x", 32<<20)
 	log.Info("first", "hook", "a")

@@ -1,19 +1,19 @@
 package cli
 
 import (
-	"bytes"
 	"fmt"
 	"io"
+	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
 const (
-	// logLines is how many lines wait at most for whoever reads the log.
+	// logLines and logBytes are how much waits for whoever reads the log until no further line is taken.
 	logLines = 4096
-	// logChunk is how many bytes of waiting lines are written in one go.
-	logChunk = 64 << 10
+	logBytes = 4 << 20
+	// logRoom is how much room is kept for lines to come; what a burst took beyond is given back.
+	logRoom = 256 << 10
 	// logPatience is how long the end of the program waits for the last lines to be written.
 	logPatience = 2 * time.Second
 )
@@ -21,20 +21,32 @@ const (
 // logQueue stands between the daemon and its log, so that a reader that has stopped (a full pipe, a
 // stuck journal, Ctrl-S at the terminal) stops no delivery. What finds the queue full is left out
 // and counted. Each Write is a line; it never blocks and never fails.
+//
+// Lines that come together are written together: a write of their own would cost each of them more
+// than what it says.
 type logQueue struct {
-	out     io.Writer
-	chunk   int               // how many bytes of waiting lines are written in one go; 0 writes each by itself
-	lost    func(lines int64) // says in the log's own form that lines were left out
-	lines   chan []byte
-	dropped atomic.Int64
-	stop    chan struct{}
-	done    chan struct{}
-	once    sync.Once
+	out  io.Writer
+	each bool              // writes each line by itself
+	lost func(lines int64) // says in the log's own form that lines were left out
+	wake chan struct{}     // of capacity 1: there is something
+	stop chan struct{}
+	done chan struct{}
+	once sync.Once
+
+	mu      sync.Mutex
+	waiting logChunk
+}
+
+// logChunk are whole lines, one behind the other, and how many were left out behind them.
+type logChunk struct {
+	text    []byte
+	ends    []int // of the lines in text
+	dropped int64
 }
 
 // newLogQueue makes a queue; start starts the goroutine that writes, and close ends it.
 func newLogQueue(out io.Writer) *logQueue {
-	q := &logQueue{out: out, chunk: logChunk, lines: make(chan []byte, logLines), stop: make(chan struct{}), done: make(chan struct{})}
+	q := &logQueue{out: out, wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
 	q.lost = func(n int64) {
 		_, _ = fmt.Fprintf(out, "%d lines of the log were left out: nobody read them in time\n", n)
 	}
@@ -45,47 +57,66 @@ func (q *logQueue) start() { go q.run() }
 
 // Write implements io.Writer.
 func (q *logQueue) Write(line []byte) (int, error) {
-	select {
-	case q.lines <- bytes.Clone(line):
-	default:
-		q.dropped.Add(1)
+	q.mu.Lock()
+	first := len(q.waiting.ends) == 0
+	if len(q.waiting.ends) == logLines || len(q.waiting.text) >= logBytes {
+		q.waiting.dropped++
+	} else {
+		q.waiting.text = append(q.waiting.text, line...)
+		q.waiting.ends = append(q.waiting.ends, len(q.waiting.text))
+	}
+	q.mu.Unlock()
+	if first {
+		select {
+		case q.wake <- struct{}{}:
+		default:
+		}
 	}
 	return len(line), nil
 }
 
 func (q *logQueue) run() {
 	defer close(q.done)
-	var chunk []byte
-	for {
+	var chunk logChunk
+	for ended := false; ; {
 		select {
-		case line := <-q.lines:
-			chunk = q.gather(append(chunk[:0], line...))
+		case <-q.wake:
+			runtime.Gosched() // those who can run and are about to write shall be in it
 		case <-q.stop:
-			select {
-			case line := <-q.lines:
-				chunk = q.gather(append(chunk[:0], line...))
-			default:
-				return
-			}
+			ended = true
 		}
-		_, _ = q.out.Write(chunk) // there is nobody to tell
-		if n := q.dropped.Swap(0); n > 0 {
-			q.lost(n)
+		chunk = q.take(chunk)
+		q.write(chunk)
+		if ended && len(chunk.ends) == 0 {
+			return
 		}
 	}
 }
 
-// gather adds the lines that wait already.
-func (q *logQueue) gather(chunk []byte) []byte {
-	for len(chunk) < q.chunk {
-		select {
-		case line := <-q.lines:
-			chunk = append(chunk, line...)
-		default:
-			return chunk
+// take returns what waits, and gives the room of what was taken before to what comes.
+func (q *logQueue) take(before logChunk) logChunk {
+	if cap(before.text) > logRoom {
+		before = logChunk{}
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	chunk := q.waiting
+	q.waiting = logChunk{text: before.text[:0], ends: before.ends[:0]}
+	return chunk
+}
+
+// write writes lines. When that fails there is nobody to tell.
+func (q *logQueue) write(chunk logChunk) {
+	begin := 0
+	for i, end := range chunk.ends {
+		if q.each || i == len(chunk.ends)-1 {
+			_, _ = q.out.Write(chunk.text[begin:end])
+			begin = end
 		}
 	}
-	return chunk
+	if chunk.dropped > 0 {
+		q.lost(chunk.dropped)
+	}
 }
 
 // close waits until what was written before is out, for a while.

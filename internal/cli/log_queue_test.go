@@ -3,6 +3,8 @@ package cli
 import (
 	"bytes"
 	"fmt"
+	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -63,5 +65,75 @@ func TestLogQueue_WritesEverythingBeforeItCloses(t *testing.T) {
 	q.close()
 	if got := strings.Count(reader.buf.String(), "\n"); got != 1000 {
 		t.Errorf("%d lines of 1000 were written", got)
+	}
+}
+
+// countingWriter keeps each write apart.
+type countingWriter struct{ writes []string }
+
+func (w *countingWriter) Write(p []byte) (int, error) {
+	w.writes = append(w.writes, string(p))
+	return len(p), nil
+}
+
+func TestLogQueue_LinesThatWaitAreOneWriteUnlessEachIsAnEntry(t *testing.T) {
+	for _, each := range []bool{false, true} {
+		w := &countingWriter{}
+		q := newLogQueue(w)
+		q.each = each
+		for i := range 3 {
+			_, _ = fmt.Fprintf(q, "%d\n", i)
+		}
+		q.start()
+		q.close()
+		want := []string{"0\n1\n2\n"}
+		if each {
+			want = []string{"0\n", "1\n", "2\n"}
+		}
+		if !slices.Equal(w.writes, want) {
+			t.Errorf("each=%v: wrote %q, want %q", each, w.writes, want)
+		}
+	}
+}
+
+func TestLogQueue_LargeLinesAreBoundedByBytes(t *testing.T) {
+	reader := &slowReader{gate: make(chan struct{})}
+	q := newLogQueue(reader)
+	q.start()
+	line := []byte(strings.Repeat("x", 1<<20-1) + "\n")
+	const lines = 40
+	for range lines {
+		_, _ = q.Write(line)
+	}
+	close(reader.gate)
+	q.close()
+	got := reader.buf.String()
+	kept := strings.Count(got, string(line))
+	// Those that wait, and perhaps as many that are being written.
+	if most := 2 * logBytes / len(line); kept < logBytes/len(line) || kept > most+2 {
+		t.Errorf("%d lines of 1 MB were kept", kept)
+	}
+	if want := fmt.Sprintf("%d lines of the log were left out", lines-kept); !strings.Contains(got, want) {
+		t.Errorf("%q is not said", want)
+	}
+}
+
+// brokenWriter fails, as a standard error that was closed does.
+type brokenWriter struct{ n int }
+
+func (w *brokenWriter) Write([]byte) (int, error) { w.n++; return 0, io.ErrClosedPipe }
+
+func TestLogQueue_ALogThatCannotBeWrittenStopsNobody(t *testing.T) {
+	w := &brokenWriter{}
+	q := newLogQueue(w)
+	q.start()
+	for range 10 * logLines {
+		if n, err := q.Write([]byte("line\n")); n != 5 || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	q.close()
+	if w.n == 0 {
+		t.Error("nothing was tried")
 	}
 }

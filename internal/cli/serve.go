@@ -136,7 +136,7 @@ func (c serveCmd) openLog(e *env) (log *slog.Logger, end func(), err error) {
 		journal, err := newJournalWriter(journalSocket)
 		switch {
 		case err == nil:
-			queue.out, queue.chunk = journal, 0
+			queue.out, queue.each = journal, true
 			log, direct = slog.New(&journalHandler{out: queue}), slog.New(&journalHandler{out: journal})
 		case c.LogFormat == "journal":
 			return nil, nil, err
