@@ -45,6 +45,9 @@ type StartMark struct {
 	// Controls are the rule's: whether the job may still start is decided in the same
 	// transaction. Nil decides nothing.
 	Controls *job.Controls
+	// Company is how many starts and ends, this one among them, are about to be written within a
+	// moment: the store may wait as long as that for them to share a commit. 0 is not known.
+	Company int
 }
 
 // RefusedError says that a job was not started: its controls ended it instead, and that is on
@@ -73,6 +76,7 @@ type Ended struct {
 	FollowUps bool
 	// Controls are the rule's: what a success means for others is kept with it.
 	Controls *job.Controls
+	Company  int // as of StartMark
 }
 
 // Settle ends (or reschedules) a job that waits, without an attempt.

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"runtime"
 	"slices"
 
 	"github.com/tenterhook/tenterhook/internal/job"
@@ -46,6 +47,17 @@ func (p *Pool) readAhead(fetch context.Context) {
 	}
 }
 
+// company is how many starts and ends are about to be written together while every worker is busy and
+// jobs wait: as many workers as there are processors keep those busy, and the others can as well wait
+// for each other to share a commit. It is 0 where none can be spared.
+func company(workers, processors int) int {
+	const each, most = 2, 8 // the end of a job and the start of the next; of all
+	if workers < 2*processors {
+		return 0
+	}
+	return min(each*(workers-processors), most)
+}
+
 // missing are the deliveries of the next jobs that are not ready, and how many bytes there is room
 // for. What is ready and no next job needs is forgotten: jobs were taken or ended otherwise, or
 // their rule was paused.
@@ -74,7 +86,11 @@ func (p *Pool) missing() (ids []string, room int) {
 // of its delivery. p.mu is held.
 func (p *Pool) lookAhead(r *run) {
 	r.input = p.ready[r.job.Delivery]
-	for _, j := range p.flow.Soon(aheadLow) {
+	soon := p.flow.Soon(aheadLow)
+	if len(soon) > 0 && len(p.running) >= p.o.Workers {
+		r.company = company(p.o.Workers, runtime.GOMAXPROCS(0))
+	}
+	for _, j := range soon {
 		if _, ok := p.ready[j.Delivery]; !ok {
 			poke(p.ahead)
 			return

@@ -45,7 +45,7 @@ func (p *Pool) attempt(fetch context.Context, r *run) *job.Waiting {
 		return &waits // cancelled, or stopping: nothing begins
 	}
 	mark := store.StartMark{
-		Job: r.job.ID, Attempt: r.job.Attempt + 1, At: time.Now(), Config: rules.Digest(), Node: p.o.Node, Controls: rule.Controls(),
+		Job: r.job.ID, Attempt: r.job.Attempt + 1, At: time.Now(), Config: rules.Digest(), Node: p.o.Node, Controls: rule.Controls(), Company: r.company,
 	}
 	crashpoint.Reach(crashpoint.BeforeStartRecord)
 	var refused *store.RefusedError
@@ -153,7 +153,7 @@ func (p *Pool) finish(r *run, rule Rule, d *job.Delivery, mark store.StartMark, 
 	now := time.Now()
 	ended := store.Ended{
 		Job: r.job.ID, Attempt: mark.Attempt, At: now, ExitCode: e.ExitCode, Signal: e.Signal, Status: e.Status,
-		Output: output.Bytes(), Next: to.next, Reason: to.reason, SupersededBy: to.by, Controls: mark.Controls,
+		Output: output.Bytes(), Next: to.next, Reason: to.reason, SupersededBy: to.by, Controls: mark.Controls, Company: r.company,
 	}
 	if to.next == job.Scheduled {
 		ended.RunAt = now.Add(to.pause)

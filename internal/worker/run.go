@@ -118,6 +118,8 @@ type run struct {
 	// on disk.
 	leave func()
 	input *job.Delivery // what was read ahead of its delivery; nil for nothing
+	// company is how many starts and ends are about to be written with this one's; 0 is not known.
+	company int
 	// traced ends the span of the attempt; nil when it did not begin here.
 	traced func(a job.Attempt, next job.State)
 

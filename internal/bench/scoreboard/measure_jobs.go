@@ -1,13 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -108,11 +111,43 @@ func sendOne(ctx context.Context, client *http.Client, p *process, s shot) error
 // measureJobs runs /bin/true as whole jobs: start mark on disk, command, end on disk. Beside it
 // as many runs of it in a bare loop of the same parallelism, and the peer, which starts them
 // unseen: it is given as many requests and the time until its last process has ended.
+//
+// The bare loop gives the program /dev/null and keeps nothing; what it takes to keep the output, as
+// a job does, and what more workers make of both, stands beside it as facts.
 func measureJobs(ctx context.Context, l *lab, b *board) error {
-	const workers = 4
+	const workers = 4 // the default on two cores
+	if err := l.jobsAndLoop(ctx, b, workers); err != nil {
+		return err
+	}
+	for _, more := range []int{8, 16} {
+		if err := l.jobsOfMore(ctx, b, more); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// jobsOfMore runs the same with more at once, for the facts.
+func (l *lab) jobsOfMore(ctx context.Context, b *board, workers int) error {
+	n := pick(0, l.short, 1500, 6000)
+	whole, loop := &series{}, &series{}
+	for range l.rounds {
+		r, err := l.wholeJobs(ctx, workers, n)
+		if err != nil {
+			return err
+		}
+		whole.rounds = append(whole.rounds, r)
+		loop.rounds = append(loop.rounds, bareLoop(workers, n, false))
+	}
+	b.fact(fmt.Sprintf("whole jobs, against a bare os/exec loop, %d at once", workers), "%.2f × (%.0f/s, %.0f/s)", ratio(whole, loop), whole.median().PerSec, loop.median().PerSec)
+	return nil
+}
+
+func (l *lab) jobsAndLoop(ctx context.Context, b *board, workers int) error {
 	n := pick(0, l.short, 1500, 6000)
 	whole := &series{name: fmt.Sprintf("whole jobs of /bin/true, %d workers", workers)}
 	loop := &series{name: fmt.Sprintf("bare os/exec loop of /bin/true, %d at once", workers)}
+	keeping := &series{name: fmt.Sprintf("the same loop that keeps the output, %d at once", workers)}
 	peer := &series{name: "webhook: /bin/true until the last has ended"}
 	for range l.rounds {
 		r, err := l.wholeJobs(ctx, workers, n)
@@ -120,7 +155,8 @@ func measureJobs(ctx context.Context, l *lab, b *board) error {
 			return err
 		}
 		whole.rounds = append(whole.rounds, r)
-		loop.rounds = append(loop.rounds, bareLoop(workers, n))
+		loop.rounds = append(loop.rounds, bareLoop(workers, n, false))
+		keeping.rounds = append(keeping.rounds, bareLoop(workers, n, true))
 		if l.peer != "" {
 			rate, err := l.peerJobs(ctx, n)
 			if err != nil {
@@ -131,8 +167,10 @@ func measureJobs(ctx context.Context, l *lab, b *board) error {
 	}
 	b.add(whole)
 	b.add(loop)
+	b.add(keeping)
 	b.atLeast("whole jobs of /bin/true, against a bare os/exec loop", ratio(whole, loop), 0.8, "%.2f ×")
 	b.fact("processor time of a whole job with its process, against one of the bare loop", "%.2f ×", whole.median().CPU/loop.median().CPU)
+	b.fact("whole jobs, against the loop that keeps the output", "%.2f ×", ratio(whole, keeping))
 	if l.peer != "" {
 		b.add(peer)
 		b.fact("whole jobs, against the peer's runs", "%.2f ×", ratio(whole, peer))
@@ -150,20 +188,34 @@ func (l *lab) wholeJobs(ctx context.Context, workers, n int) (result, error) {
 		return result{}, err
 	}
 	before, began := p.cpuWithChildren(), time.Now()
-	for {
-		left, err := p.waiting(ctx)
-		if err != nil {
-			return result{}, err
-		}
-		if left == 0 {
-			return each(n, time.Since(began), p.cpuWithChildren()-before), nil
-		}
-		pause := 5 * time.Millisecond
-		if left > n/10 {
-			pause = 50 * time.Millisecond // asking costs the daemon time too
-		}
-		time.Sleep(pause)
+	ended, err := p.awaitEnds(ctx, n)
+	return each(n, ended.Sub(began), p.cpuWithChildren()-before), err
+}
+
+// awaitEnds waits until a daemon has logged the end of n jobs, each of which is on disk by then, and
+// returns when that was. To ask the daemon would cost it some 1 ms each time, which nobody asks of
+// the bare loop.
+func (p *process) awaitEnds(ctx context.Context, n int) (time.Time, error) {
+	log, err := os.Open(filepath.Join(p.dir, "log"))
+	if err != nil {
+		return time.Time{}, err
 	}
+	defer func() { _ = log.Close() }()
+	var rest []byte
+	for deadline := time.Now().Add(2 * time.Minute); ctx.Err() == nil && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		more, err := io.ReadAll(log)
+		if err != nil {
+			return time.Time{}, err
+		}
+		rest = append(rest, more...)
+		whole := bytes.LastIndexByte(rest, '\n') + 1
+		n -= bytes.Count(rest[:whole], []byte(`"msg":"job succeeded"`))
+		rest = rest[whole:]
+		if n <= 0 {
+			return time.Now(), nil
+		}
+	}
+	return time.Time{}, errors.Join(fmt.Errorf("%d jobs have not ended", n), ctx.Err())
 }
 
 // each is what n things cost each.
@@ -171,8 +223,8 @@ func each(n int, took, cpu time.Duration) result {
 	return result{Requests: n, PerSec: float64(n) / took.Seconds(), CPU: float64(cpu.Microseconds()) / float64(n)}
 }
 
-// bareLoop runs /bin/true n times, so many at once.
-func bareLoop(parallel, n int) result {
+// bareLoop runs /bin/true n times, so many at once, and keeps what it says or not.
+func bareLoop(parallel, n int, keep bool) result {
 	var left atomic.Int64
 	left.Store(int64(n))
 	var all sync.WaitGroup
@@ -180,7 +232,11 @@ func bareLoop(parallel, n int) result {
 	for range parallel {
 		all.Go(func() {
 			for left.Add(-1) >= 0 {
-				_ = exec.Command("/bin/true").Run()
+				if cmd := exec.Command("/bin/true"); keep {
+					_, _ = cmd.CombinedOutput()
+				} else {
+					_ = cmd.Run()
+				}
 			}
 		})
 	}

@@ -39,6 +39,9 @@ func knownID(what, id string) ([]byte, error) {
 	return b, nil
 }
 
+// company implements accompanied.
+func (o *start) company() int { return o.m.Company }
+
 type start struct {
 	id []byte
 	m  store.StartMark
@@ -146,6 +149,9 @@ func checkNext(s job.State) error {
 	}
 	return fmt.Errorf("a job cannot become %q this way", s)
 }
+
+// company implements accompanied.
+func (o *finish) company() int { return o.e.Company }
 
 type finish struct {
 	id       []byte

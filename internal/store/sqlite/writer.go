@@ -26,6 +26,9 @@ const (
 	// With a slow disk it is better to sync for one half of the callers while the other half comes.
 	quickCommit = 4 * time.Millisecond
 
+	// companyWithin bounds how long a batch waits for what is said to come, see accompanied.
+	companyWithin = 500 * time.Microsecond
+
 	checkpointPages = 1000 // SQLite's own default
 	alarmPages      = 64 << 20 / pageSize
 	inspectEvery    = time.Second
@@ -45,6 +48,12 @@ type operation interface {
 // settler is an operation that changes what the connection knows, once it is on disk.
 type settler interface {
 	committed(c *connection)
+}
+
+// accompanied is an operation that is likely to be one of so many that come within a moment. A batch
+// of nothing else waits for them, so that they share a commit.
+type accompanied interface {
+	company() int
 }
 
 // The stages of a write.
@@ -229,10 +238,11 @@ func (w *writer) run() {
 	}
 }
 
-// gather takes what waits behind first, without waiting for more.
+// gather takes what waits behind first, without waiting for more, unless it is said to come at once.
 func (w *writer) gather(first *write) []*write {
 	w.batch = w.batch[:0]
-	size := 0
+	size, company := 0, maxBatch
+	var late *time.Timer
 	if w.took < quickCommit {
 		runtime.Gosched() // those who can run and are about to write shall be in it; with nobody there this costs nothing
 	}
@@ -240,16 +250,39 @@ func (w *writer) gather(first *write) []*write {
 		if wr.stage.CompareAndSwap(queued, taken) {
 			w.batch = append(w.batch, wr)
 			size += wr.size
+			company = min(company, companyOf(wr.op))
 		}
 		if len(w.batch) == maxBatch || size >= maxBatchBytes || w.opts.Singly && len(w.batch) > 0 {
 			return w.batch
 		}
 		select {
 		case wr = <-w.high:
+			continue
 		default:
+		}
+		if len(w.batch) == 0 || len(w.batch) >= company || w.took >= quickCommit {
+			return w.batch
+		}
+		if late == nil {
+			late = time.NewTimer(companyWithin)
+			defer late.Stop()
+		}
+		select {
+		case wr = <-w.high:
+		case <-late.C:
+			return w.batch
+		case <-w.stop:
 			return w.batch
 		}
 	}
+}
+
+// companyOf is how many of its kind an operation is likely to be one of.
+func companyOf(op operation) int {
+	if a, ok := op.(accompanied); ok {
+		return a.company()
+	}
+	return 0
 }
 
 // commit writes a batch and answers everyone in it.
