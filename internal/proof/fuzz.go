@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,17 +18,18 @@ import (
 	"time"
 )
 
-// fuzzing is one target: a function of a package, and the binary that has it.
+// fuzzing is one target: a function of a package.
 type fuzzing struct {
 	pkg, name string
 	binary    string // of the package's tests, counting what is reached
 	corpus    string // where inputs that reached something new are kept, also for the next run
 }
 
-// runFuzz fuzzes every target of a part's packages, for an hour together or as long as share says.
-// The time is the processor's: a target that others crowd out takes longer and does as much. As many
-// targets run at once as there are processors. An input that breaks one is kept by go test in the
-// package's testdata, where it is a test from then on.
+// runFuzz fuzzes every target of a part's packages, for an hour together or as long as share says, or
+// the one that is asked for, as long as it has of that. The time is the processor's: a target that
+// others crowd out takes longer and does as much. As many targets run at once as there are
+// processors. An input that breaks one is kept by go test in the package's testdata, where it is a
+// test from then on.
 func (p part) runFuzz(ctx context.Context, share time.Duration) results {
 	if share == 0 {
 		share = fuzzHour
@@ -39,11 +41,13 @@ func (p part) runFuzz(ctx context.Context, share time.Duration) results {
 		return results{p.name: {Outcome: failed, Said: []string{err.Error()}}}
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	targets, seen := p.targets(ctx, dir)
-	if len(targets) == 0 {
-		return seen
+	targets := p.targets()
+	each := max(share/time.Duration(max(len(targets), 1)), time.Second)
+	if p.target != "" {
+		targets = slices.DeleteFunc(targets, func(f fuzzing) bool { return f.name != p.target })
 	}
-	each := max(share/time.Duration(len(targets)), time.Second)
+	seen := results{}
+	targets = build(ctx, dir, targets, seen)
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	free := make(chan struct{}, runtime.NumCPU())
@@ -65,27 +69,40 @@ func (p part) runFuzz(ctx context.Context, share time.Duration) results {
 	return seen
 }
 
-// targets builds the tests of every package and lists what can be fuzzed. What cannot be built has failed.
-func (p part) targets(ctx context.Context, dir string) (targets []fuzzing, seen results) {
-	seen = results{}
+var fuzzFunction = regexp.MustCompile(`(?m)^func (Fuzz\w+)\(`)
+
+// targets are the functions of the part's packages that can be fuzzed.
+func (p part) targets() (targets []fuzzing) {
 	for _, pkg := range p.fuzz {
-		binary := filepath.Join(dir, strings.ReplaceAll(pkg, "/", "-"))
-		out, err := exec.CommandContext(ctx, "go", "test", "-c", "-fuzz", ".", "-o", binary, "./"+pkg).CombinedOutput()
-		if err == nil {
-			out, err = exec.CommandContext(ctx, binary, "-test.list", "^Fuzz").CombinedOutput()
-		}
-		if err != nil {
-			why := strings.Join(strings.Fields(string(out)), " ")
-			seen[pkg+" Fuzz"] = &result{Outcome: failed, Said: []string{fmt.Sprintf("its targets cannot be listed: %v: %.300s", err, why)}}
-			continue
-		}
-		for line := range strings.Lines(string(out)) {
-			if strings.HasPrefix(line, "Fuzz") {
-				targets = append(targets, fuzzing{pkg: pkg, name: strings.TrimSpace(line), binary: binary, corpus: corpus(pkg)})
+		files, _ := filepath.Glob(filepath.Join(pkg, "*_test.go")) // the pattern is a good one
+		for _, file := range files {
+			source, err := os.ReadFile(file)
+			if err != nil {
+				continue // go test will say so
+			}
+			for _, m := range fuzzFunction.FindAllSubmatch(source, -1) {
+				targets = append(targets, fuzzing{pkg: pkg, name: string(m[1])})
 			}
 		}
 	}
-	return targets, seen
+	return targets
+}
+
+// build makes the binaries of targets, and returns those that have one. What cannot be built has failed.
+func build(ctx context.Context, dir string, targets []fuzzing, seen results) (built []fuzzing) {
+	for _, f := range targets {
+		f.binary, f.corpus = filepath.Join(dir, strings.ReplaceAll(f.pkg, "/", "-")), corpus(f.pkg)
+		if _, err := os.Stat(f.binary); err != nil {
+			out, err := exec.CommandContext(ctx, "go", "test", "-c", "-fuzz", ".", "-o", f.binary, "./"+f.pkg).CombinedOutput()
+			if err != nil {
+				why := strings.Join(strings.Fields(string(out)), " ")
+				seen[f.pkg+" "+f.name] = &result{Outcome: failed, Said: []string{fmt.Sprintf("it cannot be built: %v: %.300s", err, why)}}
+				continue
+			}
+		}
+		built = append(built, f)
+	}
+	return built
 }
 
 // corpus is where go test -fuzz keeps what it finds of a package.

@@ -76,7 +76,9 @@ func prove(ctx context.Context, o options) error {
 			continue
 		}
 		now := p.run(ctx, named(faults), o.long, share)
-		seen.forget(p.name) // also what is no test any more
+		if !p.picked {
+			seen.forget(p.name) // also what is no test any more
+		}
 		seen.merge(now)
 		if err := errors.Join(seen.save(kept), report(o.out, faults, seen)); err != nil {
 			return err

@@ -15,7 +15,8 @@ type part struct {
 	long   []string // the variables of the long form: how often
 	args   []string // the arguments of the long form, for go test
 	fuzz   []string // packages whose fuzz targets are run, instead of tests
-	picked bool     // it is the tests of some faults, which belong to other parts
+	target string   // the one fuzz target that is run; "" for all of them
+	picked bool     // it is the tests of some faults, or one fuzz target, which belong to other parts
 	whole  bool     // its tests do not end before they are done, whatever the budget
 	weight float64  // its part of a budget, in minutes of the long form
 }
@@ -125,7 +126,7 @@ func parts(faults []fault, long bool) (all []part) {
 
 // home is the part that a test belongs to, also when it is run because of its fault.
 func (p part) home(key string) string {
-	if !p.picked {
+	if !p.picked || p.target != "" {
 		return p.name
 	}
 	pkg, name, _ := strings.Cut(key, " ")
@@ -143,8 +144,8 @@ func isRepeated(pkg, name string) bool {
 	})
 }
 
-// choose returns what -only asks for: parts by the beginning of their name, faults by that of
-// their id.
+// choose returns what -only asks for: parts by the beginning of their name, fuzz targets by their
+// name, which get what they have of their group's hour, and faults by the beginning of their id.
 func choose(faults []fault, o options) (chosen []part, err error) {
 	all := parts(faults, o.long)
 	if o.only == "" {
@@ -156,6 +157,9 @@ func choose(faults []fault, o options) (chosen []part, err error) {
 			if strings.HasPrefix(p.name, word) {
 				chosen = append(chosen, p)
 			}
+		}
+		if len(chosen) == n && o.long && strings.HasPrefix(word, "Fuzz") {
+			chosen = append(chosen, withTarget(word)...)
 		}
 		if len(chosen) > n {
 			continue
@@ -171,6 +175,17 @@ func choose(faults []fault, o options) (chosen []part, err error) {
 		chosen = append(chosen, p)
 	}
 	return chosen, nil
+}
+
+// withTarget is the group of a fuzz target, without the others; nothing where there is none.
+func withTarget(name string) (chosen []part) {
+	for _, p := range fuzzed {
+		if slices.ContainsFunc(p.targets(), func(f fuzzing) bool { return f.name == name }) {
+			p.what, p.target, p.picked, p.weight = "fuzzing of "+p.what, name, true, 5
+			chosen = append(chosen, p)
+		}
+	}
+	return chosen
 }
 
 // group is tests of one package.

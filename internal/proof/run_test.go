@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -123,5 +124,19 @@ func TestReport_PutsTheBoundBesideEachZero(t *testing.T) {
 	}
 	if strings.Contains(string(text), "none of the was lost") || strings.Contains(string(text), "old") {
 		t.Errorf("what failed is a zero, or the old table is left: %s", text)
+	}
+}
+
+func TestFuzzed_HasEveryTargetOfTheRepository(t *testing.T) {
+	t.Chdir("../..")
+	out, err := exec.Command("git", "grep", "-hoE", `^func Fuzz\w+\(`, "--", "*_test.go").Output()
+	if err != nil {
+		t.Skip("the targets are looked for with git, in a checkout:", err)
+	}
+	for name := range strings.Lines(string(out)) {
+		name = strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(name), "func "), "(")
+		if group := withTarget(name); len(group) != 1 || group[0].target != name {
+			t.Errorf("%s is in %d groups of fuzz targets", name, len(group))
+		}
 	}
 }
