@@ -193,7 +193,7 @@ func TestSandbox_LetsThroughWhatItNames(t *testing.T) {
 		"reads what it may":            {"cat in/file", true},
 		"reads what it may write":      {"cat out/file", true},
 		"writes what it may":           {"echo x > out/new && rm out/new", true},
-		"moves within what it may":     {"mkdir out/a && mv out/file out/a/ && mv out/a/file out/", true},
+		"moves within what it may":     {"echo x > out/b && mkdir out/a && mv out/b out/a/ && mv out/a/b out/", true},
 		"its payload":                  {"cat \"$HOOK_PAYLOAD_FILE\"", true},
 		"a file of its own":            {"echo x > \"$(dirname \"$HOOK_PAYLOAD_FILE\")/tmp\"", true},
 		"throws output away":           {"echo x > /dev/null", true},

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/tenterhook/tenterhook/internal/config"
@@ -159,23 +160,39 @@ func (p *preparedCommand) environment(dir string) []string {
 		return p.whole
 	}
 	f := p.facts
-	env := map[string]string{
-		"PATH": path, "HOME": "/", "LANG": "C.UTF-8",
-		"HOOK_NAME": f.Hook, "HOOK_RULE": f.Rule, "HOOK_EVENT": f.Event, "HOOK_DELIVERY": f.Delivery, "HOOK_JOB": f.Job,
-		"HOOK_ATTEMPT": fmt.Sprint(f.Attempt), "HOOK_PAYLOAD_FILE": filepath.Join(dir, payloadFile),
+	env := []string{
+		"PATH=" + path, "HOME=/", "LANG=C.UTF-8",
+		"HOOK_NAME=" + f.Hook, "HOOK_RULE=" + f.Rule, "HOOK_EVENT=" + f.Event, "HOOK_DELIVERY=" + f.Delivery, "HOOK_JOB=" + f.Job,
+		"HOOK_ATTEMPT=" + strconv.Itoa(f.Attempt), "HOOK_PAYLOAD_FILE=" + filepath.Join(dir, payloadFile),
 	}
-	maps.Copy(env, identity())
+	env = appendVariables(env, identity())
 	if u := p.command.launch.User; u != nil {
-		env["USER"], env["HOME"] = u.Name, u.Home
+		env = append(env, "USER="+u.Name, "HOME="+u.Home)
 	}
-	maps.Copy(env, p.trace)
-	maps.Copy(env, p.env)
+	env = appendVariables(env, p.trace)
+	env = appendVariables(env, p.env)
 	for name := range p.files {
-		env[name] = filepath.Join(dir, filePrefix+name)
+		env = append(env, name+"="+filepath.Join(dir, filePrefix+name))
 	}
-	out := make([]string, 0, len(env))
-	for _, name := range slices.Sorted(maps.Keys(env)) {
-		out = append(out, name+"="+env[name])
+	return lastOfEach(env)
+}
+
+func appendVariables(env []string, more map[string]string) []string {
+	for name, value := range more {
+		env = append(env, name+"="+value)
+	}
+	return env
+}
+
+// lastOfEach sorts variables by name and keeps of each name the one that came last.
+func lastOfEach(env []string) []string {
+	name := func(v string) string { return v[:strings.IndexByte(v, '=')] }
+	slices.SortStableFunc(env, func(a, b string) int { return strings.Compare(name(a), name(b)) })
+	out := env[:0]
+	for i, v := range env {
+		if i+1 == len(env) || name(env[i+1]) != name(v) {
+			out = append(out, v)
+		}
 	}
 	return out
 }
