@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/fsnotify/fsnotify"
 )
 
 // The pauses of the watch: a burst of events is over when it was quiet for settle (editors
@@ -46,12 +48,12 @@ type watcher struct {
 
 // run watches until ctx ends.
 func (w *watcher) run(ctx context.Context) {
-	events, err := newFolderWatch()
+	events, err := fsnotify.NewWatcher()
 	if err != nil {
 		w.log.Warn("files are not watched, only looked at from time to time", "every", look.String(), "error", err)
-		events = &folderWatch{} // its nil channels never deliver
+		events = &fsnotify.Watcher{} // its nil channels never deliver
 	} else {
-		defer events.close()
+		defer func() { _ = events.Close() }()
 	}
 	watched := map[string]bool{}
 	// What changed between the load and the first watch is found by looking at once.
@@ -62,13 +64,16 @@ func (w *watcher) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case name := <-events.names:
-			if !w.matters(name) {
-				continue // the store and whatever else may be in the same folder
+		case event, ok := <-events.Events:
+			if !ok {
+				return
+			}
+			if !w.matters(event.Name) {
+				continue // the store may be written in the same folder, all the time
 			}
 			quiet.Reset(settle)
 			pause = again
-		case e := <-events.faults:
+		case e := <-events.Errors:
 			w.log.Warn("watching files", "error", e)
 			quiet.Reset(settle) // an overflow lost events: look
 		case <-quiet.C:
@@ -92,7 +97,7 @@ func (w *watcher) matters(name string) bool {
 }
 
 // follow watches the folder of every name that a path leads over.
-func (w *watcher) follow(events *folderWatch, watched map[string]bool, able bool) {
+func (w *watcher) follow(events *fsnotify.Watcher, watched map[string]bool, able bool) {
 	if !able {
 		return
 	}
@@ -105,7 +110,8 @@ func (w *watcher) follow(events *folderWatch, watched map[string]bool, able bool
 	}
 	want := map[string]bool{}
 	for step := range w.steps {
-		// What a link leads to is a step of its own, so the folders without links are enough.
+		// What a link leads to is a step of its own, so the folders without links are enough. Two names
+		// of one folder are too much for fsnotify, which panics when they are removed.
 		folder := filepath.Dir(step)
 		if real, err := filepath.EvalSymlinks(folder); err != nil || real == folder {
 			want[folder] = true
@@ -113,16 +119,23 @@ func (w *watcher) follow(events *folderWatch, watched map[string]bool, able bool
 	}
 	for folder := range maps.Clone(watched) {
 		if !want[folder] {
-			events.remove(folder)
+			forget(events, folder)
 			delete(watched, folder)
 		}
 	}
 	for folder := range want {
 		// Added again each time: a folder that was removed and made anew has a new inode.
-		if err := events.add(folder); err == nil {
+		if err := events.Add(folder); err == nil {
 			watched[folder] = true
 		}
 	}
+}
+
+// forget ends the watch of a folder; one that is gone already is as good. fsnotify may panic over a
+// folder that has another name, too, such as a bind mount: no reason to end the daemon.
+func forget(events *fsnotify.Watcher, folder string) {
+	defer func() { _ = recover() }()
+	_ = events.Remove(folder)
 }
 
 // maxLinks bounds a chain of symbolic links, as the kernel does.
