@@ -75,18 +75,19 @@ type write struct {
 // writer owns the connection that writes. Its fields below reply to nobody but its goroutine,
 // except those marked as shared.
 type writer struct {
-	path     string
-	opened   time.Time
-	file     os.FileInfo // to notice that the file was replaced
-	opts     Options
-	high     chan *write // shared
-	low      chan *write // shared; pruning
-	stop     chan struct{}
-	done     chan struct{}
-	broken   chan error                 // shared; of capacity 1
-	fault    atomic.Pointer[faultState] // shared; nil when the last commit went well
-	began    atomic.Int64               // shared; how long after opened the commit under way began, 0 when none is
-	stopping atomic.Bool                // shared
+	path      string
+	opened    time.Time
+	file      os.FileInfo // to notice that the file was replaced
+	opts      Options
+	high      chan *write // shared
+	low       chan *write // shared; pruning
+	stop      chan struct{}
+	done      chan struct{}
+	broken    chan error                 // shared; of capacity 1
+	fault     atomic.Pointer[faultState] // shared; nil when the last commit went well
+	began     atomic.Int64               // shared; how long after opened the commit under way began, 0 when none is
+	stopping  atomic.Bool                // shared
+	deadlines deadlines                  // shared
 
 	conn  *connection // nil until it is opened again
 	retry time.Duration
@@ -114,7 +115,7 @@ func newWriter(path string, conn *connection, o Options) *writer {
 		path: path, opened: time.Now(), file: file, opts: o, conn: conn,
 		high: make(chan *write, o.QueueLen), low: make(chan *write, 1),
 		stop: make(chan struct{}), done: make(chan struct{}), broken: make(chan error, 1),
-		now: newJumpGuard(o.clock),
+		now: newJumpGuard(o.clock), deadlines: deadlines{span: o.CommitDeadline},
 	}
 }
 
@@ -125,6 +126,7 @@ func (w *writer) close() error {
 	w.stopping.Store(true)
 	close(w.stop)
 	<-w.done
+	w.deadlines.stop()
 	return w.closed
 }
 
@@ -179,14 +181,12 @@ func (w *writer) enter(ctx context.Context, op operation, size int) (*write, err
 }
 
 func (w *writer) await(ctx context.Context, wr *write) error {
-	deadline := time.NewTimer(w.opts.CommitDeadline)
-	defer deadline.Stop()
 	select {
 	case err := <-wr.reply:
 		return err
 	case <-ctx.Done():
 		return wr.leave(ctx.Err())
-	case <-deadline.C:
+	case <-w.deadlines.end():
 		return wr.leave(fmt.Errorf("no commit within %v", w.opts.CommitDeadline))
 	case <-w.done:
 		return wr.leave(errClosing)
