@@ -16,11 +16,14 @@ import (
 // The pauses of the watch: a burst of events is over when it was quiet for settle (editors
 // truncate and write, Kubernetes swaps a symlink); again is when it is looked once more, for what
 // a reload has newly made worth watching; and look is how often the files are read
-// where the file system sends no events at all.
+// where the file system sends no events at all. Behind flood events of other files in one settle,
+// their folder is not watched for stepBack, and then looked at.
 const (
-	settle = 150 * time.Millisecond
-	again  = time.Second
-	look   = 30 * time.Second
+	settle   = 150 * time.Millisecond
+	again    = time.Second
+	look     = 30 * time.Second
+	flood    = 64
+	stepBack = 500 * time.Millisecond
 )
 
 // watchFiles asks for a reload when files may have changed, until ctx ends.
@@ -44,6 +47,9 @@ type watcher struct {
 
 	steps    map[string]bool // every name a path leads over: links and the file itself
 	patterns []string
+
+	others int       // events of names that do not matter
+	since  time.Time // the first of them
 }
 
 // run watches until ctx ends.
@@ -59,7 +65,8 @@ func (w *watcher) run(ctx context.Context) {
 	// What changed between the load and the first watch is found by looking at once.
 	quiet := time.NewTimer(0)
 	defer quiet.Stop()
-	pause := again
+	due, pause, back := time.Now(), again, false
+	wait := func(d time.Duration) { due = time.Now().Add(d); quiet.Reset(d) }
 	for {
 		select {
 		case <-ctx.Done():
@@ -68,18 +75,34 @@ func (w *watcher) run(ctx context.Context) {
 			if !ok {
 				return
 			}
-			if !w.matters(event.Name) {
-				continue // the store may be written in the same folder, all the time
+			if w.matters(event.Name) {
+				wait(settle)
+				pause = again
+				continue
 			}
-			quiet.Reset(settle)
-			pause = again
+			// The store may be written in the same folder, all the time: an event for each write costs the
+			// writer and us more than a look now and then.
+			if !w.floods(time.Now()) || back {
+				continue
+			}
+			folder := filepath.Dir(event.Name)
+			forget(events, folder)
+			delete(watched, folder)
+			if back = true; time.Until(due) > stepBack {
+				wait(stepBack)
+			}
 		case e := <-events.Errors:
 			w.log.Warn("watching files", "error", e)
-			quiet.Reset(settle) // an overflow lost events: look
+			wait(settle) // an overflow lost events: look
 		case <-quiet.C:
 			w.follow(events, watched, err == nil) // before reading: what changes later is an event
+			if back && w.fresh(time.Now()) {
+				wait(settle) // somebody may be writing it this moment, and there were no events to tell
+				continue
+			}
+			back = false
 			w.notify()
-			quiet.Reset(pause)
+			wait(pause)
 			pause = look
 		}
 	}
@@ -94,6 +117,29 @@ func (w *watcher) matters(name string) bool {
 		ok, err := filepath.Match(pattern, name)
 		return ok && err == nil
 	})
+}
+
+// floods counts an event of a name that does not matter, and reports whether there are too many.
+func (w *watcher) floods(now time.Time) bool {
+	if now.Sub(w.since) > settle {
+		w.others, w.since = 0, now
+	}
+	w.others++
+	return w.others >= flood
+}
+
+// fresh reports whether a file was written to so recently that more may follow.
+func (w *watcher) fresh(now time.Time) bool {
+	for step := range w.steps {
+		info, err := os.Stat(step)
+		if err != nil || info.IsDir() {
+			continue
+		}
+		if age := now.Sub(info.ModTime()); age >= 0 && age < settle {
+			return true
+		}
+	}
+	return false
 }
 
 // follow watches the folder of every name that a path leads over.

@@ -1,10 +1,14 @@
 package daemon
 
 import (
+	"context"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/fsnotify/fsnotify"
 )
@@ -56,5 +60,104 @@ func sound(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// The store and the log may be written in the folder of the configuration. Hearing of every write would
+// cost each delivery something, so that folder is left alone for a while; what changes then is noticed all the
+// same, soon and whole.
+func TestWatch_AFolderThatIsWrittenToAllTheTimeIsLookedAtInstead(t *testing.T) {
+	t.Parallel()
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	sound(t, err)
+	config := filepath.Join(dir, "hooks.yaml")
+	sound(t, os.WriteFile(config, []byte("0"), 0o600))
+	read := make(chan string)
+	ctx, cancel := context.WithCancel(context.Background())
+	w := &watcher{paths: func() []string { return []string{config} }, log: slog.New(slog.DiscardHandler), notify: func() {
+		now, err := os.ReadFile(config)
+		if err != nil {
+			t.Error(err)
+		}
+		select {
+		case read <- string(now):
+		case <-ctx.Done():
+		}
+	}}
+	var group sync.WaitGroup
+	defer group.Wait()
+	defer cancel()
+	group.Go(func() { w.run(ctx) })
+	group.Go(func() { writeAllTheTime(ctx, t, filepath.Join(dir, "t.db-wal")) })
+	deadline := time.After(time.Minute)
+	next := func() string {
+		select {
+		case now := <-read:
+			return now
+		case <-deadline:
+			t.Fatal("nobody looked for a minute")
+			return ""
+		}
+	}
+	// Without a change it would look once, again after a second, and then after half a minute.
+	began := time.Now()
+	for range 6 {
+		next()
+	}
+	if took := time.Since(began); took > look/2 {
+		t.Errorf("it looked six times in %v: the folder was not left alone", took)
+	}
+	for i := range 3 {
+		want := strconv.Itoa(i + 1)
+		if i%2 == 0 {
+			sound(t, os.WriteFile(config, []byte(want), 0o600))
+		} else {
+			sound(t, os.WriteFile(config+"~", []byte(want), 0o600))
+			sound(t, os.Rename(config+"~", config))
+		}
+		for now := ""; now != want; {
+			if now = next(); now == "" {
+				t.Error("a file was read that was just being written")
+			}
+		}
+	}
+}
+
+// writeAllTheTime writes to a file as a store under load does.
+func writeAllTheTime(ctx context.Context, t *testing.T, path string) {
+	file, err := os.Create(path)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer func() { _ = file.Close() }()
+	every := time.NewTicker(500 * time.Microsecond)
+	defer every.Stop()
+	for n := int64(0); ctx.Err() == nil; n++ {
+		<-every.C
+		if _, err := file.WriteAt([]byte("page"), n%64*4096); err != nil {
+			t.Error(err)
+			return
+		}
+	}
+}
+
+func TestWatch_OnlyManyEventsInAShortTimeAreAFlood(t *testing.T) {
+	w, now := &watcher{}, time.Unix(0, 0)
+	for range 10 * flood {
+		now = now.Add(2 * settle / flood)
+		if w.floods(now) {
+			t.Fatal("a few now and then are taken for a flood")
+		}
+	}
+	w, n := &watcher{}, 0
+	for range 2 * flood {
+		now = now.Add(time.Millisecond)
+		if w.floods(now) {
+			n++
+		}
+	}
+	if n != flood+1 {
+		t.Errorf("%d events of %d were told of as a flood", n, 2*flood)
 	}
 }
