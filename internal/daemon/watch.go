@@ -17,7 +17,7 @@ import (
 // truncate and write, Kubernetes swaps a symlink); again is when it is looked once more, for what
 // a reload has newly made worth watching; and look is how often the files are read
 // where the file system sends no events at all. Behind flood events of other files in one settle,
-// their folder is not watched for stepBack, and then looked at.
+// their folder is not watched for stepBack, and then looked at: a file is read when it seems changed.
 const (
 	settle   = 150 * time.Millisecond
 	again    = time.Second
@@ -50,6 +50,8 @@ type watcher struct {
 
 	others int       // events of names that do not matter
 	since  time.Time // the first of them
+
+	before map[string]os.FileInfo // of steps and their folders, when they were last looked at
 }
 
 // run watches until ctx ends.
@@ -100,8 +102,10 @@ func (w *watcher) run(ctx context.Context) {
 				wait(settle) // somebody may be writing it this moment, and there were no events to tell
 				continue
 			}
+			if changed := w.changed(); changed || !back {
+				w.notify()
+			}
 			back = false
-			w.notify()
 			wait(pause)
 			pause = look
 		}
@@ -126,6 +130,24 @@ func (w *watcher) floods(now time.Time) bool {
 	}
 	w.others++
 	return w.others >= flood
+}
+
+// changed reports whether any step, or what is in its folder, is another than when it was last asked. It
+// reads no file: 10,000 hooks would be read twice a second.
+func (w *watcher) changed() bool {
+	now := map[string]os.FileInfo{}
+	for step := range w.steps {
+		for _, path := range []string{step, filepath.Dir(step)} {
+			if info, err := os.Lstat(path); err == nil {
+				now[path] = info
+			}
+		}
+	}
+	before := w.before
+	w.before = now
+	return !maps.EqualFunc(before, now, func(a, b os.FileInfo) bool {
+		return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && a.Mode() == b.Mode()
+	})
 }
 
 // fresh reports whether a file was written to so recently that more may follow.
