@@ -136,12 +136,17 @@ func TestPostgres_K6_AFailoverToAStandbyThatLagsIsTold(t *testing.T) {
 		a, err := push("after")
 		return err == nil && (a.status == http.StatusAccepted || a.status == http.StatusOK)
 	})
-	taken("lost0") // its sender saw no effect, and sends it again
-	must(t, r.client.SetPause(t.Context(), "site", "", false))
+	taken("lost0")                                  // its sender saw no effect, and sends it again
+	eventually(t, "the pause to end", func() bool { // a connection that only reads may still be the old server's
+		return r.client.SetPause(t.Context(), "site", "", false) == nil
+	})
 	within(t, time.Minute, "what is stored to run", func() bool { return runs("after") == 1 && runs("lost0") == 1 })
 	taken("last")
 	within(t, time.Minute, "the last to run", func() bool { return runs("last") == 1 })
-	within(t, time.Minute, "nothing to wait any more", func() bool { return total(r.status().Jobs) == 0 })
+	within(t, time.Minute, "nothing to wait any more", func() bool {
+		s, err := r.client.Status(t.Context())
+		return err == nil && total(s.Jobs) == 0
+	})
 	if runs("lost0") != 1 || runs("lost1")+runs("lost2")+runs("lost3")+runs("lost4") != 0 {
 		t.Errorf("ran what nothing knows of:\n%s", read(t, ledger))
 	}
