@@ -82,7 +82,8 @@ func timelineOf(ctx context.Context, conn *pgx.Conn) (timeline string) {
 
 // notice says that the server has been failed over, and what of it may be lost.
 func (w *writer) notice(timeline, durable string) {
-	before := w.timeline
+	before, confirmed := w.timeline, w.confirmed
+	w.confirmed = confirmedByStandby(durable)
 	if timeline != "" {
 		w.timeline = timeline
 	}
@@ -90,10 +91,9 @@ func (w *writer) notice(timeline, durable string) {
 		return
 	}
 	lost := "what was acknowledged shortly before it may be lost, as no standby had to confirm it"
-	if w.confirmed {
+	if confirmed {
 		lost = "nothing that was acknowledged is lost, as a standby had to confirm it"
 	}
-	w.confirmed = confirmedByStandby(durable)
 	w.opts.Log.Warn("store was failed over to another server: "+lost, "store", w.target.shown, "timeline", timeline, "timeline_before", before)
 }
 
